@@ -1,0 +1,176 @@
+//! A command: a verb and its argument (chapter 3).
+
+use crate::reply::Reply;
+use crate::wire::LineEnd;
+
+/// The longest command line in octets, CRLF included (4.5.3.1.4). An extension that adds to a
+/// command adds to this limit; no chapter up to 7 offers one.
+pub const MAX_COMMAND_LINE: usize = 512;
+
+/// 500: no verb that we know, or no command at all.
+pub const UNRECOGNIZED: Reply = Reply::new(500, "Command not recognized");
+
+/// 500: see [`MAX_COMMAND_LINE`].
+pub const LINE_TOO_LONG: Reply = Reply::new(500, "Line too long");
+
+/// 500: a byte that isn't printable ASCII. 2.4: commands are ASCII, and one that isn't gets
+/// "500 syntax error - invalid character".
+pub const INVALID_CHARACTER: Reply = Reply::new(500, "Syntax error - invalid character");
+
+/// The commands of RFC 5321 and AUTH (RFC 4954). A server that can't do one of them yet
+/// still knows it: that is the difference between 502 and 500 (4.2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The names are the protocol's own.
+pub enum Verb {
+    Helo,
+    Ehlo,
+    Mail,
+    Rcpt,
+    Data,
+    Rset,
+    Noop,
+    Quit,
+    Auth,
+    Vrfy,
+    Expn,
+    Help,
+}
+
+impl Verb {
+    /// The verb that `word` spells, in upper, lower or mixed case (2.4).
+    pub fn parse(word: &str) -> Option<Verb> {
+        const VERBS: [(&str, Verb); 12] = [
+            ("HELO", Verb::Helo),
+            ("EHLO", Verb::Ehlo),
+            ("MAIL", Verb::Mail),
+            ("RCPT", Verb::Rcpt),
+            ("DATA", Verb::Data),
+            ("RSET", Verb::Rset),
+            ("NOOP", Verb::Noop),
+            ("QUIT", Verb::Quit),
+            ("AUTH", Verb::Auth),
+            ("VRFY", Verb::Vrfy),
+            ("EXPN", Verb::Expn),
+            ("HELP", Verb::Help),
+        ];
+        VERBS
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(word))
+            .map(|(_, verb)| *verb)
+    }
+}
+
+/// One command, as the client sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Command<'line> {
+    /// What to do.
+    pub verb: Verb,
+    /// With what: the rest of the line, printable ASCII, without spaces around it. It is empty if
+    /// there was nothing.
+    pub argument: &'line str,
+    /// How the line ended. DATA needs to know: the message ends the way its command did.
+    pub line_end: LineEnd,
+}
+
+impl<'line> Command<'line> {
+    /// Reads a command from a line, given without its line end.
+    ///
+    /// White space around the line is let go: 4.1.1 asks for that at the end.
+    ///
+    /// ```
+    /// use smtp_from_scratch::command::{Command, Verb, UNRECOGNIZED};
+    /// use smtp_from_scratch::wire::LineEnd;
+    ///
+    /// let command = Command::parse(b"mail FROM:<ada@example.org>", LineEnd::CrLf).unwrap();
+    /// assert_eq!(command.verb, Verb::Mail);
+    /// assert_eq!(command.argument, "FROM:<ada@example.org>");
+    ///
+    /// assert_eq!(Command::parse(b"MAILFROM:<ada@example.org>", LineEnd::CrLf), Err(UNRECOGNIZED));
+    /// ```
+    ///
+    /// # Errors
+    /// 500: an unknown verb, an empty line, a byte that isn't printable ASCII. (4.1.2 has 501 for
+    /// a bad byte in an address, 2.4 has 500 for one in any command. We see it before we know what
+    /// the line is about.)
+    pub fn parse(line: &'line [u8], line_end: LineEnd) -> Result<Command<'line>, Reply> {
+        let text = std::str::from_utf8(line).map_err(|_| INVALID_CHARACTER)?;
+        let text = text.trim_matches([' ', '\t']);
+        if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Err(INVALID_CHARACTER);
+        }
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        Ok(Command {
+            verb: Verb::parse(word).ok_or(UNRECOGNIZED)?,
+            argument: rest.trim_start_matches(' '),
+            line_end,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &[u8]) -> Result<(Verb, &str), Reply> {
+        Command::parse(line, LineEnd::CrLf).map(|command| (command.verb, command.argument))
+    }
+
+    #[test]
+    fn a_verb_may_be_in_any_case() {
+        for line in ["QUIT", "quit", "QuIt"] {
+            assert_eq!(parse(line.as_bytes()), Ok((Verb::Quit, "")), "{line}");
+        }
+    }
+
+    #[test]
+    fn white_space_around_the_line_is_let_go() {
+        assert_eq!(
+            parse(b"  HELO   client.example \t"),
+            Ok((Verb::Helo, "client.example"))
+        );
+    }
+
+    #[test]
+    fn the_case_of_an_argument_is_kept() {
+        assert_eq!(
+            parse(b"rcpt TO:<Smith@Example.org>"),
+            Ok((Verb::Rcpt, "TO:<Smith@Example.org>"))
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_no_command_is_500() {
+        for line in [
+            "",
+            " ",
+            ".",
+            "HELOclient",
+            "STARTTLS",
+            "MAIL:",
+            "GET / HTTP/1.1",
+        ] {
+            assert_eq!(parse(line.as_bytes()), Err(UNRECOGNIZED), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_not_printable_ascii_is_500() {
+        let lines: [&[u8]; 7] = [
+            b"\0",
+            b"NOOP \0",
+            b"NOOP \x7f",
+            b"NOOP \x1b[2J",
+            b"NOOP\tx",
+            b"NOOP \xff",
+            "NOOP ü".as_bytes(),
+        ];
+        for line in lines {
+            assert_eq!(
+                parse(line),
+                Err(INVALID_CHARACTER),
+                "{}",
+                line.escape_ascii()
+            );
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! An SMTP server from nothing but the standard library, told in stages.
+//!
+//! Every stage is one module, every module is a server that runs (`cargo run -- --stage 4`), and
+//! each stands on the one below it. Read them in this order; each introduces the files at its right.
+//!
+//! | stage | what it adds | also new |
+//! | --- | --- | --- |
+//! | [1 echo](stages::stage01_echo) | a thread for each client, and a line that comes back | [`server`], [`transcript`], [`settings`] |
+//! | [2 greeting](stages::stage02_greeting) | 220, then listen | [`wire`], [`reply`] |
+//! | [3 commands](stages::stage03_commands) | a line is a verb and its argument; HELO and EHLO | [`command`], [`session`] |
+//! | [4 mail](stages::stage04_mail) | MAIL: who the message is from | [`path`], [`parameter`], [`mail`] |
+//! | [5 rcpt](stages::stage05_rcpt) | RCPT: whom it is for | |
+//! | [6 data](stages::stage06_data) | DATA: the message itself, and where it ends | [`header`] |
+//! | [7 quit](stages::stage07_quit) | RSET, NOOP, QUIT: the finished server | |
+//!
+//! Stages 1 and 2 are functions of their own. From stage 3 up there is one conversation loop, in
+//! [`stages::stage03_commands`], and each stage is a function `answer(session, command)` that
+//! handles the verbs of its chapter and hands every other command to the stage below.
+//!
+//! The specification is [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321); a bare section number
+//! in these pages is one of its sections.
+
+pub mod cli;
+pub mod command;
+pub mod header;
+pub mod mail;
+pub mod parameter;
+pub mod path;
+pub mod reply;
+pub mod server;
+pub mod session;
+pub mod settings;
+pub mod stages;
+pub mod transcript;
+pub mod wire;

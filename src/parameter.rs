@@ -1,0 +1,95 @@
+//! `SIZE=1000 BODY=8BITMIME`: what may follow the path in MAIL and RCPT (4.1.2, chapter 4).
+
+use crate::reply::Reply;
+
+/// 501: no parameter by the grammar.
+pub const NO_PARAMETER: Reply = Reply::new(501, "Not a parameter; it looks like KEYWORD=value");
+/// 555: a parameter of an extension that we don't have (4.1.1.11).
+pub const UNKNOWN_PARAMETER: Reply = Reply::new(555, "Parameter not recognized");
+
+/// One `esmtp-param`: a keyword, and a value if it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter<'a> {
+    /// Letters, digits and hyphens; its case means nothing.
+    pub keyword: &'a str,
+    /// Printable ASCII without `=` and space.
+    pub value: Option<&'a str>,
+}
+
+/// The parameters in `text`, one by one. Text that isn't one is the 501 that the client gets.
+///
+/// ```
+/// use smtp_from_scratch::parameter::{NO_PARAMETER, Parameter, parameters};
+///
+/// let mut found = parameters("SIZE=1000 SMTPUTF8 SIZE=");
+/// assert_eq!(found.next(), Some(Ok(Parameter { keyword: "SIZE", value: Some("1000") })));
+/// assert_eq!(found.next(), Some(Ok(Parameter { keyword: "SMTPUTF8", value: None })));
+/// assert_eq!(found.next(), Some(Err(NO_PARAMETER)));
+/// assert_eq!(found.next(), None);
+/// ```
+pub fn parameters(text: &str) -> impl Iterator<Item = Result<Parameter<'_>, Reply>> {
+    text.split(' ')
+        .filter(|word| !word.is_empty())
+        .map(parameter)
+}
+
+/// Refuses every parameter: a client must not send those of an extension that EHLO didn't offer
+/// (4.1.1.3).
+///
+/// # Errors
+/// 501: not a parameter at all. 555: one that we don't know.
+pub fn none_offered(text: &str) -> Result<(), Reply> {
+    let mut unknown = Ok(());
+    for parameter in parameters(text) {
+        parameter?;
+        unknown = Err(UNKNOWN_PARAMETER);
+    }
+    unknown
+}
+
+/// `esmtp-param = esmtp-keyword ["=" esmtp-value]`
+fn parameter(word: &str) -> Result<Parameter<'_>, Reply> {
+    let (keyword, value) = match word.split_once('=') {
+        Some((keyword, value)) => (keyword, Some(value)),
+        None => (word, None),
+    };
+    let keyword_sound = !keyword.is_empty()
+        && !keyword.starts_with('-')
+        && keyword
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let value_sound = value.is_none_or(|value| {
+        !value.is_empty()
+            && value
+                .bytes()
+                .all(|byte| matches!(byte, b'!'..=b'~') && byte != b'=')
+    });
+    if keyword_sound && value_sound {
+        Ok(Parameter { keyword, value })
+    } else {
+        Err(NO_PARAMETER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_parameter_is_501() {
+        for bad in [
+            "=", "=1", "SIZE=", "-SIZE=1", "SI_ZE=1", "SIZE=1=2", "<a@b>",
+        ] {
+            assert_eq!(none_offered(bad), Err(NO_PARAMETER), "{bad}");
+            assert_eq!(none_offered(&format!("A=1 {bad}")), Err(NO_PARAMETER));
+        }
+    }
+
+    #[test]
+    fn a_parameter_of_no_extension_is_555() {
+        for unknown in ["SIZE=1000", "X", "size=1 body=8BITMIME"] {
+            assert_eq!(none_offered(unknown), Err(UNKNOWN_PARAMETER), "{unknown}");
+        }
+        assert_eq!(none_offered(""), Ok(()));
+    }
+}

@@ -1,0 +1,55 @@
+//! Replies: three digits and a text (chapter 2).
+//!
+//! The digits are for the client, the text is for the human who watches (4.2). The first digit
+//! alone tells a client what to do: 2 done, 3 go on, 4 try again later, 5 don't try again.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// One reply of one line. It is also the error type of everything that reads what a client says:
+/// the error *is* what the client hears.
+///
+/// ```
+/// use smtp_from_scratch::reply::Reply;
+///
+/// const NEED_HELO: Reply = Reply::new(503, "HELO or EHLO first");
+/// assert_eq!(NEED_HELO.to_string(), "503 HELO or EHLO first");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The reply code: three digits, of which the first is 2 to 5 (4.2.3).
+    pub code: u16,
+    /// Printable ASCII, without CRLF. With code, space and CRLF it stays within the 512 octets
+    /// of 4.5.3.1.5.
+    pub text: Cow<'static, str>,
+}
+
+/// 250: done. Most commands have no more to say.
+pub const OK: Reply = Reply::new(250, "OK");
+
+/// 501: an argument for DATA, RSET or QUIT, which take none (4.1.1, 4.3.2).
+pub const NO_ARGUMENT_TAKEN: Reply = Reply::new(501, "This command takes no argument");
+
+impl Reply {
+    /// A reply whose text is known when the program is compiled.
+    pub const fn new(code: u16, text: &'static str) -> Reply {
+        Reply {
+            code,
+            text: Cow::Borrowed(text),
+        }
+    }
+
+    /// A reply whose text is put together while the server runs, such as one with its name in it.
+    pub fn with_text(code: u16, text: String) -> Reply {
+        Reply {
+            code,
+            text: Cow::Owned(text),
+        }
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.code, self.text)
+    }
+}

@@ -1,0 +1,129 @@
+//! Stage 1: an echo server.
+//!
+//! Before there can be a protocol there must be a line to speak over. This stage accepts TCP
+//! connections, gives each a thread of its own (that part is [`crate::server`]), and sends every
+//! line back with `Server says: ` in front, until the client leaves.
+//!
+//! ```smtp
+//! C: Hello there. This will be echoed back
+//! S: Server says: Hello there. This will be echoed back
+//! C: And so will this
+//! S: Server says: And so will this
+//! {the client closes its side}
+//! {the server closes the connection}
+//! ```
+//!
+//! To try it: `cargo run -- --stage 1`, and in another terminal `nc localhost 2525`.
+//!
+//! What the quick version gets wrong:
+//!
+//! - **One read is one message.** It isn't. TCP carries bytes in order and knows no messages: the
+//!   line that a client wrote at once may arrive in two reads, and two lines may arrive in one. A
+//!   server that answers each *read* works on the desk and fails on the network. What makes a
+//!   message here is the line end, so this server reads up to the line end.
+//! - **Read until the line ends.** A client that never ends its line would fill the memory. A line
+//!   is therefore held up to [`LONGEST_PIECE`] octets; a longer one comes back in pieces, and still
+//!   as one line.
+//! - **Text.** A client may send any byte. What was received as bytes is sent back as bytes;
+//!   turning it into a `String` would end the conversation at the first `é` in Latin-1.
+//! - **The loop ends at the first error.** A client that breaks off, or an accept that fails, is
+//!   daily business. It ends that client's thread, not the server.
+//!
+//! SMTP runs over exactly such a two-way stream of bytes (RFC 5321, 2.1), and its lines end in
+//! CR LF (2.3.8). Here the line end is whatever follows the line.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use crate::server::Connection;
+
+/// How much of a line is held in memory, in octets.
+pub const LONGEST_PIECE: usize = 1024;
+
+const PREFIX: &[u8] = b"Server says: ";
+
+/// Echoes lines until the client leaves.
+///
+/// # Errors
+/// Those of the connection.
+pub fn converse(connection: Connection) -> io::Result<()> {
+    let stream = &connection.stream;
+    let transcript = &connection.transcript;
+    let input = BufReader::with_capacity(LONGEST_PIECE, stream);
+    echo(input, stream, |line, answer| {
+        transcript.client(line.trim_ascii_end());
+        transcript.server(answer.trim_ascii_end());
+    })?;
+    transcript.narrate(format_args!("the client closes its side"));
+    Ok(())
+}
+
+/// Sends each line from `input` back to `output` with the prefix in front, and tells `show` about
+/// both, line ends included.
+///
+/// ```
+/// use smtp_from_scratch::stages::stage01_echo::echo;
+///
+/// let mut output = Vec::new();
+/// echo(&b"Hello\r\nthere"[..], &mut output, |_, _| ()).unwrap();
+/// assert_eq!(output, b"Server says: Hello\r\nServer says: there");
+/// ```
+///
+/// # Errors
+/// Those of `input` and `output`.
+pub fn echo(
+    mut input: impl BufRead,
+    mut output: impl Write,
+    mut show: impl FnMut(&[u8], &[u8]),
+) -> io::Result<()> {
+    let mut answer = Vec::new();
+    let mut at_line_start = true;
+    loop {
+        answer.clear();
+        if at_line_start {
+            answer.extend_from_slice(PREFIX);
+        }
+        let line_start = answer.len();
+        let mut piece = input.by_ref().take(LONGEST_PIECE as u64);
+        if piece.read_until(b'\n', &mut answer)? == 0 {
+            return Ok(());
+        }
+        output.write_all(&answer)?;
+        show(&answer[line_start..], &answer);
+        at_line_start = answer.ends_with(b"\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn echoed(input: &[u8]) -> Vec<u8> {
+        let mut output = Vec::new();
+        echo(input, &mut output, |_, _| ()).unwrap();
+        output
+    }
+
+    #[test]
+    fn each_line_is_answered_once() {
+        assert_eq!(
+            echoed(b"one\r\ntwo\n\n"),
+            b"Server says: one\r\nServer says: two\nServer says: \n"
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_come_back_as_they_went() {
+        assert_eq!(echoed(b"\xff\0\xc3\n"), b"Server says: \xff\0\xc3\n");
+    }
+
+    #[test]
+    fn a_long_line_comes_back_as_one_line() {
+        let line = [b'x'; 3 * LONGEST_PIECE];
+        assert_eq!(echoed(&line), [PREFIX, &line].concat());
+    }
+
+    #[test]
+    fn an_empty_conversation_is_answered_with_nothing() {
+        assert_eq!(echoed(b""), b"");
+    }
+}

@@ -1,0 +1,71 @@
+//! Stage 2: the greeting.
+//!
+//! In SMTP the server speaks first. A client connects and waits; nothing happens until it has
+//! seen the digits 220 (RFC 5321, 3.1). With them the server says its own name and that it is
+//! ready (4.2: `Greeting`). Then the client introduces itself, and this stage listens.
+//!
+//! ```smtp
+//! S: 220 localhost ESMTP ready
+//! C: EHLO client.example
+//! {the client closes its side}
+//! {the server closes the connection}
+//! ```
+//!
+//! That is as far as a real mail program gets here: it has its greeting, it says `EHLO`, and it
+//! waits for an answer that comes in the next stage. What it says is on the server's terminal.
+//!
+//! What the quick version gets wrong:
+//!
+//! - **No space and text after the code.** `220\r\n` is legal for a client to receive and yet breaks
+//!   clients; the RFC asks for the name of the host as the first word (4.3.1).
+//! - **`\n` as the line end.** A reply line ends in CR LF (2.3.8, 4.2). Many clients wait for the CR.
+//! - **`println!` of what a client said.** A terminal obeys the bytes that it is shown: a stranger's
+//!   `ESC [` clears your screen, or worse. What isn't text is shown escaped; see
+//!   [`crate::transcript`].
+//! - **A line without an end.** Reading a line means to hold it in memory, so it needs a limit.
+//!   [`Wire::read_line`] has one, and skips what is beyond it.
+//! - **Four writes for one reply.** Code, space, text and line end belong in one buffer and one
+//!   write; each write is a system call and may become a packet of its own.
+
+use std::io;
+
+use crate::command::MAX_COMMAND_LINE;
+use crate::reply::Reply;
+use crate::server::Connection;
+use crate::wire::{Line, Wire};
+
+/// Greets, then receives and shows what the client says, and answers nothing.
+///
+/// # Errors
+/// Those of the connection.
+pub fn converse(connection: Connection) -> io::Result<()> {
+    let mut wire = Wire::new(connection.stream, connection.transcript);
+    wire.reply(&greeting(&connection.settings.hostname))?;
+    let mut line = Vec::new();
+    while wire.read_line(&mut line, MAX_COMMAND_LINE)? != Line::Closed {}
+    Ok(())
+}
+
+/// 220: the first thing said, with our name as its first word (4.2, 4.3.1). `ESMTP` tells the client
+/// that EHLO is understood.
+///
+/// ```
+/// use smtp_from_scratch::stages::stage02_greeting::greeting;
+///
+/// assert_eq!(greeting("mail.example").to_string(), "220 mail.example ESMTP ready");
+/// ```
+pub fn greeting(hostname: &str) -> Reply {
+    Reply::with_text(220, format!("{hostname} ESMTP ready"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::MAX_DOMAIN;
+
+    #[test]
+    fn the_greeting_fits_a_reply_line_with_the_longest_name() {
+        let longest = "d".repeat(MAX_DOMAIN);
+        assert!(greeting(&longest).to_string().len() + 2 <= 512, "4.5.3.1.5");
+    }
+}

@@ -1,0 +1,158 @@
+//! Stage 4: MAIL, which opens a mail transaction.
+//!
+//! `MAIL FROM:` carries the *reverse-path*: where to report it if the mail can't be delivered. It
+//! is the sender on the envelope, not the `From:` of the letter, and the two may differ.
+//!
+//! ```smtp
+//! S: 220 localhost ESMTP ready
+//! C: MAIL FROM:<ada@example.org>
+//! S: 503 HELO or EHLO first
+//! C: EHLO client.example
+//! S: 250 localhost
+//! C: MAIL FROM:ada
+//! S: 501 Not a path; it looks like <user@example.org>
+//! C: MAIL FROM:<ada@example.org> SIZE=1000
+//! S: 555 Parameter not recognized
+//! C: MAIL FROM:<ada@example.org>
+//! S: 250 OK
+//! C: MAIL FROM:<>
+//! S: 503 A mail is begun already
+//! ```
+//!
+//! From here on order matters, and 503 says that a command came out of order (RFC 5321, 4.1.4).
+//! A command that is refused changes nothing: the session is where it was.
+//!
+//! The path itself follows a grammar (4.1.2), which is [`crate::path`]; behind it may stand
+//! parameters, [`crate::parameter`], and 555 refuses those that EHLO didn't offer (4.1.1.11).
+//!
+//! What the quick version gets wrong:
+//!
+//! - **`split(':')[1]`.** It panics on `MAIL` without a colon. A tutorial's server that dies of one
+//!   short line from a stranger is the rule, not the exception.
+//! - **Removing `<` and `>` wherever they are.** `"a>b"@example.org` is an address. So is
+//!   `<@relay.example:ada@example.org>`, where the mailbox begins after the colon.
+//! - **No sender, no mail.** `MAIL FROM:<>` is the null reverse-path. Every bounce has it, so that
+//!   bounces don't bounce for ever (4.5.5).
+//! - **A second MAIL replaces the first.** It must be refused, and the first stands (4.1.4).
+
+use std::io;
+use std::ops::ControlFlow;
+
+use crate::command::{Command, Verb};
+use crate::mail::Mail;
+use crate::parameter;
+use crate::path;
+use crate::reply::{self, Reply};
+use crate::session::Session;
+use crate::stages::stage03_commands;
+
+/// 503: MAIL from a client that hasn't said its name.
+pub const NEED_HELO: Reply = Reply::new(503, "HELO or EHLO first");
+
+/// 503: MAIL while a transaction is open.
+pub const MAIL_IS_BEGUN: Reply = Reply::new(503, "A mail is begun already");
+
+/// 501: the argument doesn't begin with the word that the command needs.
+pub const NEED_FROM: Reply = Reply::new(501, "It goes MAIL FROM:<user@example.org>");
+
+/// Answers MAIL.
+///
+/// # Errors
+/// Those of the connection.
+pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlow<()>> {
+    match command.verb {
+        Verb::Mail => {
+            let greeted = session.client_name.is_some();
+            let (Ok(reply) | Err(reply)) = mail(greeted, &mut session.mail, command.argument);
+            session.reply(&reply)
+        }
+        _ => stage03_commands::answer(session, command),
+    }
+}
+
+/// Opens a transaction in `transaction`, if the client may and the argument is sound.
+///
+/// ```
+/// use smtp_from_scratch::stages::stage04_mail::{MAIL_IS_BEGUN, mail};
+///
+/// let mut transaction = None;
+/// assert_eq!(mail(true, &mut transaction, "FROM:<ada@example.org>").unwrap().code, 250);
+/// assert_eq!(transaction.as_ref().unwrap().reverse_path, "ada@example.org");
+/// assert_eq!(mail(true, &mut transaction, "FROM:<>"), Err(MAIL_IS_BEGUN));
+/// ```
+///
+/// # Errors
+/// The refusal. `transaction` is as it was.
+pub fn mail(greeted: bool, transaction: &mut Option<Mail>, argument: &str) -> Result<Reply, Reply> {
+    if !greeted {
+        return Err(NEED_HELO);
+    }
+    if transaction.is_some() {
+        return Err(MAIL_IS_BEGUN);
+    }
+    let (reverse_path, parameters) =
+        path::reverse_path(after_word("FROM:", argument).ok_or(NEED_FROM)?)?;
+    parameter::none_offered(parameters)?;
+    *transaction = Some(Mail {
+        reverse_path: reverse_path.mailbox.to_string(),
+        ..Mail::default()
+    });
+    Ok(reply::OK)
+}
+
+/// What follows `word` in `argument`, if the argument begins with it, in any case (2.4).
+pub fn after_word<'a>(word: &str, argument: &'a str) -> Option<&'a str> {
+    let (start, rest) = argument.split_at_checked(word.len())?;
+    start.eq_ignore_ascii_case(word).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parameter::UNKNOWN_PARAMETER;
+    use crate::path::NO_PATH;
+
+    fn begun(argument: &str) -> Option<String> {
+        let mut transaction = None;
+        let _ = mail(true, &mut transaction, argument);
+        transaction.map(|mail| mail.reverse_path)
+    }
+
+    #[test]
+    fn from_may_be_in_any_case_and_spaces_may_follow_its_colon() {
+        for good in [
+            "FROM:<a@b.c>",
+            "from:<a@b.c>",
+            "From:  <a@b.c>",
+            "FROM: a@b.c",
+        ] {
+            assert_eq!(begun(good).as_deref(), Some("a@b.c"), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_refused_mail_begins_nothing() {
+        for (bad, refusal) in [
+            ("", NEED_FROM),
+            ("FROM", NEED_FROM),
+            ("FROM <a@b.c>", NEED_FROM),
+            ("TO:<a@b.c>", NEED_FROM),
+            ("<a@b.c>", NEED_FROM),
+            ("FROM:", NO_PATH),
+            ("FROM:<", NO_PATH),
+            ("FROM:<a@b.c> SIZE=1", UNKNOWN_PARAMETER),
+        ] {
+            let mut transaction = None;
+            assert_eq!(mail(true, &mut transaction, bad), Err(refusal), "{bad}");
+            assert_eq!(transaction, None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn order_is_checked_before_the_argument() {
+        assert_eq!(mail(false, &mut None, ""), Err(NEED_HELO));
+        let mut open = Some(Mail::default());
+        assert_eq!(mail(true, &mut open, ""), Err(MAIL_IS_BEGUN));
+        assert_eq!(open, Some(Mail::default()));
+    }
+}

@@ -1,0 +1,495 @@
+//! Stage 6: DATA, the message itself.
+//!
+//! The client says DATA, the server 354, and from then on lines are not commands: they are the
+//! message, up to a line that is nothing but a dot (RFC 5321, 4.1.1.4). A line of the message that
+//! begins with a dot is sent with one dot more, which the server takes off again (4.5.2).
+//!
+//! ```smtp
+//! S: 220 localhost ESMTP ready
+//! C: EHLO client.example
+//! S: 250 localhost
+//! C: MAIL FROM:<ada@example.org>
+//! S: 250 OK
+//! C: DATA
+//! S: 503 RCPT first
+//! C: RCPT TO:<bob@example.com>
+//! S: 250 OK
+//! C: DATA
+//! S: 354 Start mail input; end with <CRLF>.<CRLF>
+//! C: Subject: dots
+//! C:
+//! C: The next line has one dot and is not the end.
+//! C: ..
+//! C: .
+//! S: 250 OK
+//! C: DATA
+//! S: 503 MAIL first
+//! ```
+//!
+//! With its 250 the server takes the responsibility for the mail (4.2.5), so the mail must be with
+//! whoever keeps it *before* that. At this stage, [`show`] keeps it on the terminal.
+//!
+//! What the quick version gets wrong:
+//!
+//! - **`.\n` ends the message.** A sender can hide `LF . LF` in a message. A server that sees an end
+//!   there reads what follows as commands: a second mail, which the relay in between never saw
+//!   and never checked. That is SMTP smuggling (CVE-2023-51764). The rule here: *the message ends
+//!   the way its DATA command did.* After `DATA` CR LF, only CR LF `.` CR LF is an end. After `DATA`
+//!   LF, which is a person at a plain `nc`, a dot between LFs is. See [`DataReader`].
+//! - **Leaving the stuffed dots in**, or taking dots off the middle of a line.
+//! - **A refused message is not read.** After 354 the client sends, whatever we think of the message.
+//!   One that is too large is read to its end and forgotten, or its lines would be run as commands.
+//! - **The end of the connection is the end of the message.** A client that dies in the middle of a
+//!   message has not sent it. Nothing is delivered (4.1.1.10).
+//! - **`String`.** Mail is bytes: Latin-1, binary attachments, spam with NULs. So are header fields.
+//! - **A `HashMap` of header fields.** `Received:` comes many times, and the order counts.
+
+use std::io::{self, BufRead};
+use std::ops::ControlFlow;
+
+use crate::command::{Command, Verb};
+use crate::header;
+use crate::mail::Mail;
+use crate::reply::{self, Reply};
+use crate::session::Session;
+use crate::stages::stage05_rcpt::{self, NEED_MAIL};
+use crate::transcript::{self, Transcript, printable};
+use crate::wire::{LineEnd, Wire};
+
+/// 354: now the message.
+pub const START_MAIL_INPUT: Reply = Reply::new(354, "Start mail input; end with <CRLF>.<CRLF>");
+
+/// 503: DATA without a recipient (3.3).
+pub const NEED_RCPT: Reply = Reply::new(503, "RCPT first");
+
+/// 552: over `--max-size` (4.5.3.1.9).
+pub const TOO_MUCH_MAIL_DATA: Reply = Reply::new(552, "Too much mail data");
+
+/// 451: nobody could keep the mail; the client may try again (4.2.5).
+pub const NOT_KEPT: Reply = Reply::new(451, "The mail could not be kept, try again later");
+
+/// Answers DATA.
+///
+/// # Errors
+/// Those of the connection; that the client left within the message is one of them.
+pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlow<()>> {
+    match command.verb {
+        Verb::Data => {
+            let mut mail = match start(&mut session.mail, command.argument) {
+                Ok(mail) => mail,
+                Err(refusal) => return session.reply(&refusal),
+            };
+            session.wire.reply(&START_MAIL_INPUT)?;
+            let max_size = session.settings.max_size;
+            let received = receive(&mut session.wire, command.line_end, max_size)?;
+            let reply = match received {
+                Some(message) => {
+                    mail.message = message;
+                    keep(session, &mail)
+                }
+                None => TOO_MUCH_MAIL_DATA,
+            };
+            session.reply(&reply)
+        }
+        _ => stage05_rcpt::answer(session, command),
+    }
+}
+
+/// Takes the transaction out of the session, if it is ready for its message. However the message
+/// ends, the session is then without a transaction (4.1.1.4).
+///
+/// # Errors
+/// The refusal. The transaction is as it was.
+pub fn start(transaction: &mut Option<Mail>, argument: &str) -> Result<Mail, Reply> {
+    let recipients = transaction.as_ref().ok_or(NEED_MAIL)?.forward_paths.len();
+    if recipients == 0 {
+        return Err(NEED_RCPT);
+    }
+    if !argument.is_empty() {
+        return Err(reply::NO_ARGUMENT_TAKEN);
+    }
+    transaction.take().ok_or(NEED_MAIL)
+}
+
+/// Reads the message off the wire, up to its end. `None` if it is larger than `max_size` octets:
+/// then it has been read to its end all the same, and forgotten.
+fn receive(wire: &mut Wire, line_end: LineEnd, max_size: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut reader = DataReader::new(line_end);
+    let mut message = Vec::new();
+    let mut size: usize = 0;
+    loop {
+        let block = wire.fill_data_buf()?;
+        if block.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the client left before the end of its message, which is dropped",
+            ));
+        }
+        let used = reader.read(block, |content| {
+            size = size.saturating_add(content.len());
+            if size <= max_size {
+                message.extend_from_slice(content);
+            } else {
+                message = Vec::new();
+            }
+        });
+        wire.consume(used);
+        if reader.at_end() {
+            wire.transcript()
+                .narrate(format_args!("a message of {size} octets"));
+            return Ok((size <= max_size).then_some(message));
+        }
+    }
+}
+
+/// Finds the end of the message and takes off the stuffed dots, block by block, wherever the
+/// network has cut.
+///
+/// ```text
+///                        +--------- any other byte -----------------+
+///                        |                                          v
+///  start --> LineStart --+-- "." --> Dot -- any other byte -----> Text
+///                ^                    |  (the dot was stuffed)      |
+///                |                   CR                             CR
+///                |                    v                             v
+///                |                 DotCr -- any other byte ---> (as from Cr)
+///                |                    |                             |
+///                |                   LF                             Cr
+///                |                    v                             |
+///                |                   End                            LF
+///                +--------------------------------------------------+
+/// ```
+///
+/// After a DATA command that ended in a bare LF, an LF alone does what CR LF does above. After one
+/// that ended in CR LF, an LF without its CR is a byte like any other: that is what keeps
+/// messages from being smuggled.
+///
+/// ```
+/// use smtp_from_scratch::stages::stage06_data::DataReader;
+/// use smtp_from_scratch::wire::LineEnd;
+///
+/// let mut reader = DataReader::new(LineEnd::CrLf);
+/// let mut message = Vec::new();
+/// let wire = b"Hi\r\n..\n.\n\r\n.\r\nQUIT\r\n";
+/// let used = reader.read(wire, |content| message.extend_from_slice(content));
+/// assert!(reader.at_end());
+/// assert_eq!(message, b"Hi\r\n.\n.\n\r\n");
+/// assert_eq!(&wire[used..], b"QUIT\r\n");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct DataReader {
+    state: State,
+    line_end: LineEnd,
+}
+
+/// What the last bytes were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A line end, or nothing yet: the next byte begins a line.
+    LineStart,
+    /// Something within a line.
+    Text,
+    /// A CR within a line.
+    Cr,
+    /// A dot at the start of a line. It is held back: it is stuffing, or half of an end.
+    Dot,
+    /// A dot at the start of a line and a CR. Both are held back.
+    DotCr,
+    /// The end of the message.
+    End,
+}
+
+impl DataReader {
+    /// A reader for the message after a DATA command that ended in `line_end`.
+    pub fn new(line_end: LineEnd) -> DataReader {
+        DataReader {
+            state: State::LineStart,
+            line_end,
+        }
+    }
+
+    /// Whether the end of the message has been read.
+    pub fn at_end(&self) -> bool {
+        self.state == State::End
+    }
+
+    /// Reads `block`, the next bytes from the wire, and hands the message's own bytes among them
+    /// to `content`, in order and in pieces as large as can be.
+    ///
+    /// Returns how many bytes of the block belong to the message: all of them, unless it ended.
+    pub fn read(&mut self, block: &[u8], mut content: impl FnMut(&[u8])) -> usize {
+        use State::{Cr, Dot, DotCr, End, LineStart, Text};
+
+        let bare_lf = self.line_end == LineEnd::Lf;
+        let last_of_line_end = if bare_lf { b'\n' } else { b'\r' };
+        // Where the bytes begin that are content and not handed on yet.
+        let mut pending = 0;
+        let mut at = 0;
+        while at < block.len() && self.state != End {
+            if self.state == Text {
+                // Within a line nothing can happen before the line end.
+                at += find(last_of_line_end, &block[at..]);
+                if at == block.len() {
+                    break;
+                }
+            }
+            let byte = block[at];
+            self.state = match (self.state, byte) {
+                (LineStart, b'.') => {
+                    content(&block[pending..at]);
+                    pending = at + 1;
+                    Dot
+                }
+                (Dot, b'\r') => {
+                    pending = at + 1;
+                    DotCr
+                }
+                (DotCr, b'\n') => End,
+                (Dot, b'\n') if bare_lf => End,
+                (Cr, b'\n') => LineStart,
+                (_, b'\n') if bare_lf => LineStart,
+                (before, _) => {
+                    if before == DotCr {
+                        content(b"\r");
+                    }
+                    if byte == b'\r' { Cr } else { Text }
+                }
+            };
+            at += 1;
+        }
+        if self.state != End {
+            content(&block[pending..]);
+        }
+        at
+    }
+}
+
+/// The index of the first `byte` in `block`, or the length of the block.
+///
+/// The compiler turns the test of 32 bytes, which has no early exit, into a few vector instructions.
+fn find(byte: u8, block: &[u8]) -> usize {
+    let absent = |chunk: &&[u8]| {
+        !chunk
+            .iter()
+            .fold(false, |found, &other| found | (other == byte))
+    };
+    let skipped = 32 * block.chunks_exact(32).take_while(absent).count();
+    let rest = &block[skipped..];
+    skipped
+        + rest
+            .iter()
+            .position(|&other| other == byte)
+            .unwrap_or(rest.len())
+}
+
+/// Hands the mail to whoever keeps it, and only then says so.
+fn keep(session: &Session, mail: &Mail) -> Reply {
+    match (session.settings.keep)(mail, session.wire.transcript()) {
+        Ok(()) => reply::OK,
+        Err(error) => {
+            transcript::error(format_args!("a mail could not be kept: {error}"));
+            NOT_KEPT
+        }
+    }
+}
+
+/// How much of a body is shown, in lines.
+const SHOWN_LINES: usize = 20;
+
+/// How much of one line is shown, in octets.
+const SHOWN_OCTETS: usize = 500;
+
+/// Keeps a mail in the way of this stage: on the terminal, envelope, header fields and body.
+///
+/// # Errors
+/// None: a terminal that is gone takes nothing, and that is all the same at this stage.
+pub fn show(mail: &Mail, transcript: &Transcript) -> io::Result<()> {
+    let line = |label: &str, text: &[u8]| {
+        let cut = &text[..text.len().min(SHOWN_OCTETS)];
+        let more = if cut.len() < text.len() { "..." } else { "" };
+        transcript.narrate(format_args!("{label}{}{more}", printable(cut)));
+    };
+    line("mail from: ", mail.reverse_path.as_bytes());
+    for mailbox in mail.forward_paths.iter() {
+        line("mail for:  ", mailbox.as_bytes());
+    }
+    let (section, body) = header::split(&mail.message);
+    for field in header::fields(section) {
+        line("header:    ", &[field.name, b": ", &field.value].concat());
+    }
+    let mut lines = body.split_inclusive(|&byte| byte == b'\n');
+    for text in lines.by_ref().take(SHOWN_LINES) {
+        line("body:      ", header::without_line_end(text));
+    }
+    let left = lines.count();
+    if left > 0 {
+        transcript.narrate(format_args!("body:      and {left} more lines"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a message is once read in blocks of `block_size`, and what follows it.
+    fn read(wire: &[u8], line_end: LineEnd, block_size: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+        let mut reader = DataReader::new(line_end);
+        let mut message = Vec::new();
+        let mut at = 0;
+        while !reader.at_end() && at < wire.len() {
+            let block = &wire[at..wire.len().min(at + block_size)];
+            at += reader.read(block, |content| message.extend_from_slice(content));
+        }
+        reader.at_end().then(|| (message, wire[at..].to_vec()))
+    }
+
+    fn assert_read(wire: &[u8], line_end: LineEnd, message: &[u8], rest: &[u8]) {
+        for block_size in [1, 2, 3, 5, 32, 33, wire.len().max(1)] {
+            let expected = Some((message.to_vec(), rest.to_vec()));
+            let found = read(wire, line_end, block_size);
+            let shown = wire.escape_ascii();
+            assert_eq!(found, expected, "{shown} in blocks of {block_size}");
+        }
+    }
+
+    fn assert_no_end(wire: &[u8], line_end: LineEnd) {
+        for block_size in [1, 2, 3, wire.len()] {
+            let shown = wire.escape_ascii();
+            assert_eq!(read(wire, line_end, block_size), None, "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_message_ends_at_a_line_with_one_dot() {
+        assert_read(
+            b"Hi\r\n.\r\nQUIT\r\n",
+            LineEnd::CrLf,
+            b"Hi\r\n",
+            b"QUIT\r\n",
+        );
+        assert_read(b".\r\n", LineEnd::CrLf, b"", b"");
+        assert_read(b"\r\n.\r\n", LineEnd::CrLf, b"\r\n", b"");
+    }
+
+    #[test]
+    fn the_first_dot_of_a_line_is_taken_off() {
+        assert_read(
+            b"..\r\n.x\r\n...\r\na.\r\n.\rb\r\n.\r\n",
+            LineEnd::CrLf,
+            b".\r\nx\r\n..\r\na.\r\n\rb\r\n",
+            b"",
+        );
+        assert_read(b"..\n.x\n.\n", LineEnd::Lf, b".\nx\n", b"");
+    }
+
+    #[test]
+    fn after_a_crlf_data_command_no_other_line_end_makes_an_end() {
+        for smuggled in [
+            &b"x\n.\n"[..],
+            b"x\n.\r\n",
+            b"x\r.\r",
+            b"x\r.\r\n",
+            b"x\r\n.\n",
+            b"x\r\n.\r",
+            b"x\r\n.\r\r\n",
+            b"x\r\n\0.\r\n",
+            b"x\n\n.\n\n",
+            b"x\n\r.\n\r",
+        ] {
+            assert_no_end(smuggled, LineEnd::CrLf);
+        }
+        assert_read(
+            b"a\n.\nb\n.\r\nc\r\n.\r\n",
+            LineEnd::CrLf,
+            b"a\n.\nb\n.\r\nc\r\n",
+            b"",
+        );
+        assert_read(b"\r\n.\r\r\n.\r\n", LineEnd::CrLf, b"\r\n\r\r\n", b"");
+        assert_read(b".\n.\r\n\r\n.\r\n", LineEnd::CrLf, b"\n.\r\n\r\n", b"");
+    }
+
+    #[test]
+    fn after_an_lf_data_command_either_line_end_makes_an_end() {
+        for end in [&b"x\n.\n"[..], b"x\n.\r\n", b"x\r\n.\n", b"x\r\n.\r\n"] {
+            let message = &end[..end.iter().position(|&byte| byte == b'.').unwrap()];
+            assert_read(&[end, b"QUIT\n"].concat(), LineEnd::Lf, message, b"QUIT\n");
+        }
+        assert_no_end(b"x\r.\r", LineEnd::Lf);
+        assert_no_end(b"x\n.\r", LineEnd::Lf);
+        assert_read(b".\rx\n.\n", LineEnd::Lf, b"\rx\n", b"");
+    }
+
+    #[test]
+    fn every_byte_is_content() {
+        let all: Vec<u8> = (0..=255).filter(|byte| !b"\r\n".contains(byte)).collect();
+        let wire = [&all[..], b"\r\n", &all, b"\r\n.\r\n"].concat();
+        assert_read(&wire, LineEnd::CrLf, &wire[..wire.len() - 3], b"");
+    }
+
+    /// The rule once more, in the slowest and plainest way: split into lines, look at each.
+    fn by_lines(wire: &[u8], line_end: LineEnd) -> Option<(Vec<u8>, Vec<u8>)> {
+        let mut message = Vec::new();
+        let mut rest = wire;
+        loop {
+            let is_end = |at: &usize| {
+                rest[*at] == b'\n' && (line_end == LineEnd::Lf || rest[..*at].ends_with(b"\r"))
+            };
+            let (line, after) = rest.split_at((0..rest.len()).find(is_end)? + 1);
+            rest = after;
+            match line {
+                b".\r\n" => return Some((message, rest.to_vec())),
+                b".\n" if line_end == LineEnd::Lf => return Some((message, rest.to_vec())),
+                _ => message.extend_from_slice(line.strip_prefix(b".").unwrap_or(line)),
+            }
+        }
+    }
+
+    #[test]
+    fn every_short_sequence_of_line_ends_and_dots_is_read_by_the_rule() {
+        let alphabet = b"\r\n.x";
+        for code in 0..4_usize.pow(8) {
+            let wire: Vec<u8> = (0..8)
+                .map(|place| alphabet[code >> (2 * place) & 3])
+                .collect();
+            for line_end in [LineEnd::CrLf, LineEnd::Lf] {
+                let expected = by_lines(&wire, line_end);
+                let shown = wire.escape_ascii();
+                assert_eq!(read(&wire, line_end, 8), expected, "{shown} {line_end:?}");
+                assert_eq!(read(&wire, line_end, 1), expected, "{shown} {line_end:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_is_found_wherever_it_stands() {
+        for length in 0..100 {
+            let mut block = vec![b'x'; length];
+            assert_eq!(find(b'\r', &block), length);
+            for at in (0..length).rev() {
+                block[at] = b'\r';
+                assert_eq!(find(b'\r', &block), at);
+            }
+        }
+    }
+
+    #[test]
+    fn data_needs_a_recipient_and_no_argument() {
+        assert_eq!(start(&mut None, ""), Err(NEED_MAIL));
+
+        let mut transaction = Some(Mail::default());
+        assert_eq!(start(&mut transaction, ""), Err(NEED_RCPT));
+
+        let mut mail = Mail::default();
+        mail.forward_paths.push("bob@example.com");
+        transaction = Some(mail.clone());
+        assert_eq!(
+            start(&mut transaction, "now"),
+            Err(reply::NO_ARGUMENT_TAKEN)
+        );
+        assert_eq!(transaction, Some(mail.clone()), "a refusal changes nothing");
+
+        assert_eq!(start(&mut transaction, ""), Ok(mail));
+        assert_eq!(transaction, None);
+    }
+}

@@ -1,0 +1,98 @@
+//! Stage 7: RSET, NOOP and QUIT. The tutorial's finished server.
+//!
+//! Three small commands complete the set that a server must have (RFC 5321, 4.5.1), but for VRFY,
+//! which still gets its 502.
+//!
+//! ```smtp
+//! S: 220 localhost ESMTP ready
+//! C: NOOP
+//! S: 250 OK
+//! C: EHLO client.example
+//! S: 250 localhost
+//! C: MAIL FROM:<ada@example.org>
+//! S: 250 OK
+//! C: NOOP are you there?
+//! S: 250 OK
+//! C: RCPT TO:<bob@example.com>
+//! S: 250 OK
+//! C: RSET
+//! S: 250 OK
+//! C: RCPT TO:<bob@example.com>
+//! S: 503 MAIL first
+//! C: MAIL FROM:<ada@example.org>
+//! S: 250 OK
+//! C: QUIT
+//! S: 221 localhost Service closing transmission channel
+//! {the server closes the connection}
+//! ```
+//!
+//! - RSET forgets the transaction and nothing else: the client need not say HELO again (4.1.1.5).
+//! - NOOP does nothing, at any time, and lets a client see that the server is there (4.1.1.9).
+//! - QUIT is the only polite end: the server says 221, with its name first, and closes (4.1.1.10).
+//!   Until then a client may send as many mails as it likes over one connection.
+//!
+//! What the quick version gets wrong:
+//!
+//! - **RSET clears some of the state.** The sender goes, the recipients stay, and the next mail goes
+//!   to people who were never meant to have it. Here the transaction is one value, and it goes whole.
+//! - **NOOP resets**, because it was written as a copy of RSET. Clients send NOOP in mid-transaction.
+//! - **RSET before HELO is refused.** All three are fine at any time (4.1.4).
+//! - **QUIT closes at once.** The 221 must be on its way before the connection goes.
+//! - **The mail is delivered at QUIT.** It was the client's until the 250, and ours from then on.
+
+use std::io;
+use std::ops::ControlFlow;
+
+use crate::command::{Command, Verb};
+use crate::reply::{self, Reply};
+use crate::session::Session;
+use crate::stages::stage06_data;
+
+/// Answers RSET, NOOP and QUIT.
+///
+/// # Errors
+/// Those of the connection.
+pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlow<()>> {
+    match command.verb {
+        Verb::Rset if command.argument.is_empty() => {
+            session.mail = None;
+            session.reply(&reply::OK)
+        }
+        Verb::Noop => session.reply(&reply::OK),
+        Verb::Quit if command.argument.is_empty() => {
+            let goodbye = closing(&session.settings.hostname);
+            session.wire.reply(&goodbye)?;
+            Ok(ControlFlow::Break(()))
+        }
+        // 4.3.2: an argument where none is specified.
+        Verb::Rset | Verb::Quit => session.reply(&reply::NO_ARGUMENT_TAKEN),
+        _ => stage06_data::answer(session, command),
+    }
+}
+
+/// 221: the last thing said, with our name as its first word (4.2.3).
+///
+/// ```
+/// use smtp_from_scratch::stages::stage07_quit::closing;
+///
+/// let goodbye = closing("mail.example");
+/// assert_eq!(goodbye.to_string(), "221 mail.example Service closing transmission channel");
+/// ```
+pub fn closing(hostname: &str) -> Reply {
+    Reply::with_text(
+        221,
+        format!("{hostname} Service closing transmission channel"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::MAX_DOMAIN;
+
+    #[test]
+    fn the_goodbye_fits_a_reply_line_with_the_longest_name() {
+        let longest = "d".repeat(MAX_DOMAIN);
+        assert!(closing(&longest).to_string().len() + 2 <= 512, "4.5.3.1.5");
+    }
+}

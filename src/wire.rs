@@ -1,0 +1,242 @@
+//! Lines in, replies out, and when to flush (chapter 2).
+//!
+//! TCP carries bytes, not lines and not messages: one read may bring half a command or twenty.
+//! [`Wire`] is the only place that knows about it. Everything above reads whole lines.
+//!
+//! The one rule about writing: **replies leave just before the thread would wait for the client**,
+//! and not earlier. A client that sends ten commands in one segment (pipelining, RFC 2920) gets ten
+//! replies in one segment, and nobody ever waits for a reply that sits in a buffer.
+
+use std::io::{self, BufRead, Read, Write};
+use std::net::TcpStream;
+use std::ops::Range;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::reply::Reply;
+use crate::transcript::Transcript;
+
+/// The size of the input buffer while commands are read: room for two of the longest.
+const COMMAND_BUFFER: usize = 1024;
+
+/// The size of the input buffer when a message begins: most mails of text fit in one read.
+const FIRST_DATA_BUFFER: usize = 4 * 1024;
+
+/// What the input buffer grows to while a large message flows: fewer reads, fewer system calls.
+const LARGEST_DATA_BUFFER: usize = 64 * 1024;
+
+/// Replies that wait beyond this many octets are sent at once, so that a flood of tiny commands
+/// can't pile up large answers in memory.
+const MAX_WAITING_REPLIES: usize = 4096;
+
+/// A yield that took longer than this found the processors busy with something else. See
+/// [`Wire::let_others_run`].
+const LONG_YIELD: Duration = Duration::from_millis(1);
+
+/// How many times a thread then waits without yielding first.
+const WAITS_AFTER_LONG_YIELD: u32 = 10;
+
+/// How a line ended. RFC 5321 knows CRLF only (2.3.8); a bare LF is what a person's `nc` sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineEnd {
+    /// CR and LF: the line end of SMTP.
+    CrLf,
+    /// LF alone.
+    Lf,
+}
+
+/// What [`Wire::read_line`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A whole line.
+    Whole(LineEnd),
+    /// A line over the limit. It has been skipped to its end: the next read is the next line.
+    TooLong,
+    /// The client has closed its side. An unfinished last line is no line.
+    Closed,
+}
+
+/// Both directions of one connection.
+///
+/// It is a [`BufRead`] for what the client sends. Any read that has to wait sends the waiting
+/// replies first.
+#[derive(Debug)]
+pub struct Wire {
+    stream: TcpStream,
+    transcript: Transcript,
+    input: Vec<u8>,
+    /// The part of `input` that is received and not yet consumed.
+    unread: Range<usize>,
+    /// Replies that wait to be sent.
+    output: Vec<u8>,
+    /// How many times still to wait without yielding first.
+    waits_without_yield: u32,
+}
+
+impl Wire {
+    /// The wire over `stream`. Lines and replies are shown in `transcript`.
+    pub fn new(stream: TcpStream, transcript: Transcript) -> Wire {
+        Wire {
+            stream,
+            transcript,
+            input: Vec::new(),
+            unread: 0..0,
+            output: Vec::new(),
+            waits_without_yield: 0,
+        }
+    }
+
+    /// Where this conversation is shown.
+    pub fn transcript(&self) -> &Transcript {
+        &self.transcript
+    }
+
+    /// Reads one line of at most `limit` octets, its line end counted, into `line`, without the
+    /// line end. `line` is emptied first; its memory is used again.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn read_line(&mut self, line: &mut Vec<u8>, limit: usize) -> io::Result<Line> {
+        line.clear();
+        let mut too_long = false;
+        let found = loop {
+            let received = self.fill_buf()?;
+            if received.is_empty() {
+                self.transcript
+                    .narrate(format_args!("the client closes its side"));
+                return Ok(Line::Closed);
+            }
+            let line_feed = received.iter().position(|&byte| byte == b'\n');
+            let piece = &received[..line_feed.map_or(received.len(), |at| at + 1)];
+            let fitting = piece.len().min(limit - line.len());
+            too_long |= fitting < piece.len();
+            line.extend_from_slice(&piece[..fitting]);
+            let length = piece.len();
+            self.consume(length);
+            if line_feed.is_none() {
+                continue;
+            }
+            if too_long {
+                break Line::TooLong;
+            }
+            line.pop();
+            if line.last() == Some(&b'\r') {
+                line.pop();
+                break Line::Whole(LineEnd::CrLf);
+            }
+            break Line::Whole(LineEnd::Lf);
+        };
+        self.transcript.client(line);
+        if found == Line::TooLong {
+            self.transcript
+                .narrate(format_args!("the line goes on beyond {limit} octets"));
+        }
+        Ok(found)
+    }
+
+    /// Puts a reply in line to be sent. This is the only way anything is said to a client.
+    ///
+    /// # Errors
+    /// Those of the connection, if so many replies wait that they are sent now.
+    pub fn reply(&mut self, reply: &Reply) -> io::Result<()> {
+        let start = self.output.len();
+        write!(self.output, "{reply}\r\n")?;
+        self.transcript
+            .server(&self.output[start..self.output.len() - 2]);
+        if self.output.len() > MAX_WAITING_REPLIES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Sends the replies that wait, all in one write.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let sent = self.stream.write_all(&self.output);
+        self.output.clear();
+        sent
+    }
+
+    /// Like [`BufRead::fill_buf`], for message data: the buffer is larger, and while reads come back
+    /// full, it grows. The next command that is waited for finds it small again.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn fill_data_buf(&mut self) -> io::Result<&[u8]> {
+        if self.unread.is_empty() {
+            let last_read_was_full = self.unread.end == self.input.len();
+            let size = match self.input.len() {
+                small if small < FIRST_DATA_BUFFER => FIRST_DATA_BUFFER,
+                size if last_read_was_full => (size * 4).min(LARGEST_DATA_BUFFER),
+                size => size,
+            };
+            self.resize_input(size);
+            self.receive()?;
+        }
+        Ok(&self.input[self.unread.clone()])
+    }
+
+    /// Changes the size of the input buffer, of which nothing may be unread.
+    fn resize_input(&mut self, size: usize) {
+        if self.input.len() != size {
+            self.input = vec![0; size];
+        }
+    }
+
+    /// Waits for the client: the replies leave first.
+    fn receive(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.let_others_run();
+        let length = loop {
+            match self.stream.read(&mut self.input) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        self.unread = 0..length;
+        Ok(())
+    }
+
+    /// Gives the processor to whoever else is ready, before this thread goes to sleep.
+    ///
+    /// A busy client's next command is often there when the thread comes back, and then it need not
+    /// sleep at all: to fall asleep and be woken from another processor costs more than to answer
+    /// RCPT. With twenty busy clients that is a third of the server's processor time. But where
+    /// other programs keep the processors busy a yield costs their whole time slice, so a thread
+    /// that sees this stops yielding for a while.
+    fn let_others_run(&mut self) {
+        if self.waits_without_yield > 0 {
+            self.waits_without_yield -= 1;
+            return;
+        }
+        let start = Instant::now();
+        thread::yield_now();
+        if start.elapsed() > LONG_YIELD {
+            self.waits_without_yield = WAITS_AFTER_LONG_YIELD;
+        }
+    }
+}
+
+impl BufRead for Wire {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.unread.is_empty() {
+            self.resize_input(COMMAND_BUFFER);
+            self.receive()?;
+        }
+        Ok(&self.input[self.unread.clone()])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.unread.start = (self.unread.start + amount).min(self.unread.end);
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(target)?;
+        self.consume(length);
+        Ok(length)
+    }
+}
