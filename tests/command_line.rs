@@ -1,0 +1,478 @@
+//! The command line, on the real binary.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_smtp-from-scratch"))
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program().args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A running server. It is killed when the test is over.
+struct Server {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
+    address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    fn start(arguments: &[&str]) -> Server {
+        let mut child = program()
+            .args(arguments)
+            .args(["--listen", "127.0.0.1:0"])
+            .env_remove("RUST_LOG")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        stdout.read_line(&mut first).unwrap();
+        let address = first.strip_prefix("listening on ").expect("the first line");
+        Server {
+            address: address.trim_end().to_string(),
+            stderr: BufReader::new(child.stderr.take().unwrap()),
+            child,
+            stdout,
+        }
+    }
+
+    fn connect(&self) -> Client {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        Client(BufReader::new(stream))
+    }
+
+    /// Sends everything at once and hears everything, to the end of the connection.
+    fn talk(&self, lines: &[u8]) -> String {
+        let mut client = self.connect();
+        client.says(lines);
+        let mut replies = String::new();
+        client.0.read_to_string(&mut replies).unwrap();
+        replies
+    }
+
+    /// The next line of the live conversation. With the feature `log` it goes to standard error,
+    /// and the logger puts its own words in front.
+    fn shown_line(&mut self) -> String {
+        let mut line = String::new();
+        if cfg!(feature = "log") {
+            self.stderr.read_line(&mut line).unwrap();
+            let (_, shown) = line
+                .split_once("smtp_from_scratch::conversation] ")
+                .unwrap();
+            shown.trim_end().to_string()
+        } else {
+            self.stdout.read_line(&mut line).unwrap();
+            line.trim_end().to_string()
+        }
+    }
+
+    fn shown_until(&mut self, last: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        while lines
+            .last()
+            .is_none_or(|line: &String| !line.contains(last))
+        {
+            lines.push(self.shown_line());
+        }
+        lines
+    }
+}
+
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn says(&self, bytes: &[u8]) {
+        self.0.get_ref().write_all(bytes).unwrap();
+    }
+
+    fn hears(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end().to_string()
+    }
+}
+
+#[test]
+fn the_first_line_tells_the_real_port() {
+    let server = Server::start(&[]);
+    let port: u16 = server
+        .address
+        .strip_prefix("127.0.0.1:")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_ne!(port, 0);
+    assert!(
+        server
+            .talk(b"QUIT\r\n")
+            .starts_with("220 localhost ESMTP ready\r\n221 ")
+    );
+}
+
+#[test]
+fn the_whole_tower_is_the_default() {
+    let server = Server::start(&[]);
+    let replies =
+        server.talk(b"HELO c\nMAIL FROM:<a@b.c>\nRCPT TO:<d@e.f>\nDATA\nhi\n.\nRSET\nNOOP\nQUIT\n");
+    let codes: Vec<&str> = replies.lines().map(|line| &line[..3]).collect();
+    assert_eq!(
+        codes,
+        [
+            "220", "250", "250", "250", "354", "250", "250", "250", "221"
+        ]
+    );
+}
+
+#[test]
+fn a_stage_is_chosen_by_number_or_name() {
+    for stage in ["3", "commands"] {
+        let server = Server::start(&["serve", "--stage", stage]);
+        let mut client = server.connect();
+        client.says(b"MAIL FROM:<a@b.c>\r\n");
+        assert!(client.hears().starts_with("220 "));
+        assert!(client.hears().starts_with("502 "), "stage {stage}");
+    }
+    let server = Server::start(&["--stage=echo"]);
+    let mut client = server.connect();
+    client.says(b"Hello there. This will be echoed back\n");
+    assert_eq!(
+        client.hears(),
+        "Server says: Hello there. This will be echoed back"
+    );
+}
+
+#[test]
+fn a_name_is_taken_as_the_address_to_listen_on() {
+    let mut child = program()
+        .args(["--listen", "localhost:0", "--quiet"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        first.starts_with("listening on 127.0.0.1:") || first.starts_with("listening on [::1]:")
+    );
+}
+
+#[test]
+fn flags_reach_the_conversation() {
+    let server = Server::start(&[
+        "--hostname=mail.example",
+        "--max-recipients=1",
+        "--max-size",
+        "5",
+    ]);
+    let replies = server.talk(
+        b"EHLO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nRCPT TO:<g@h.i>\r\nDATA\r\n123456\r\n.\r\nQUIT\r\n",
+    );
+    assert_eq!(
+        replies,
+        "220 mail.example ESMTP ready\r\n250 mail.example\r\n250 OK\r\n250 OK\r\n\
+         452 Too many recipients\r\n354 Start mail input; end with <CRLF>.<CRLF>\r\n\
+         552 Too much mail data\r\n221 mail.example Service closing transmission channel\r\n"
+    );
+}
+
+#[test]
+fn the_conversation_is_shown_in_the_notation_and_numbered() {
+    let mut server = Server::start(&["--hostname", "mail.example"]);
+    let mut second = String::new();
+    server.stdout.read_line(&mut second).unwrap();
+    assert!(second.starts_with("stage 7 (quit): "), "{second}");
+
+    // Two clients in turns: each waits for its reply, so the order is theirs.
+    let mut one = server.connect();
+    assert!(one.hears().starts_with("220"));
+    let mut two = server.connect();
+    assert!(two.hears().starts_with("220"));
+    one.says(b"HELO one\r\n");
+    one.hears();
+    two.says(b"NOOP \x1b]0;owned\x07\r\n");
+    two.hears();
+    two.says(b"AUTH PLAIN AGFkYQBzZWNyZXQ=\r\n");
+    two.hears();
+    one.says(b"QUIT\r\n");
+    one.hears();
+
+    let shown = server.shown_until("[1] {the server closes the connection}");
+    let peerless: Vec<&str> = shown
+        .iter()
+        .map(String::as_str)
+        .filter(|line| !line.contains("connects}"))
+        .collect();
+    assert_eq!(
+        peerless,
+        [
+            "[1] S: 220 mail.example ESMTP ready",
+            "[2] S: 220 mail.example ESMTP ready",
+            "[1] C: HELO one",
+            "[1] S: 250 mail.example",
+            r#"[2] C: b"NOOP \x1b]0;owned\x07""#,
+            "[2] S: 500 Syntax error - invalid character",
+            "[2] C: AUTH PLAIN ...",
+            "[2] S: 502 Command not implemented",
+            "[1] C: QUIT",
+            "[1] S: 221 mail.example Service closing transmission channel",
+            "[1] {the server closes the connection}",
+        ]
+    );
+}
+
+#[test]
+fn a_finished_mail_is_shown() {
+    let mut server = Server::start(&[]);
+    server.talk(
+        b"HELO c\r\nMAIL FROM:<sender@example.com>\r\nRCPT TO:<ujang@example.com>\r\nRCPT TO:<agus@example.com>\r\n\
+          DATA\r\nReceived: from a\r\nReceived: from b\r\nSubject: folded\r\n and \x1b[2J escaped\r\n\r\n\t<h1>Hello</h1>\r\ncaf\xe9\r\n.\r\nQUIT\r\n",
+    );
+    let shown = server.shown_until("S: 221");
+    let start = shown
+        .iter()
+        .position(|line| line.contains("a message of"))
+        .unwrap();
+    assert_eq!(
+        shown[start..start + 10],
+        [
+            "[1] {a message of 97 octets}",
+            "[1] {mail from: sender@example.com}",
+            "[1] {mail for:  ujang@example.com}",
+            "[1] {mail for:  agus@example.com}",
+            "[1] {header:    Received: from a}",
+            "[1] {header:    Received: from b}",
+            r#"[1] {header:    b"Subject: folded and \x1b[2J escaped"}"#,
+            "[1] {body:      \t<h1>Hello</h1>}",
+            r#"[1] {body:      b"caf\xe9"}"#,
+            "[1] S: 250 OK",
+        ]
+    );
+}
+
+#[test]
+fn quiet_shows_the_first_line_only() {
+    let mut server = Server::start(&["--quiet"]);
+    server.talk(b"HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n");
+    server.child.kill().unwrap();
+    let mut rest = String::new();
+    server.stdout.read_to_string(&mut rest).unwrap();
+    server.stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+}
+
+#[test]
+fn a_terminal_that_is_gone_stops_nobody() {
+    let mut server = Server::start(&[]);
+    // Nobody reads what the server shows from here on, as in `cargo run | head -1`.
+    server.stdout = BufReader::new(
+        program()
+            .arg("--version")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+            .stdout
+            .take()
+            .unwrap(),
+    );
+    for _ in 0..3 {
+        assert!(server.talk(b"HELO c\r\nQUIT\r\n").contains("221 "));
+    }
+}
+
+#[test]
+fn help_and_version_are_printed_and_nothing_is_wrong() {
+    let help = run(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let shown = text(&help.stdout);
+    for word in [
+        "--listen",
+        "--stage",
+        "--hostname",
+        "--max-size",
+        "--max-recipients",
+        "--quiet",
+    ] {
+        assert!(shown.contains(word), "{word}");
+    }
+    assert!(shown.contains("  1 echo      an echo server\n"), "{shown}");
+    assert_eq!(run(&["-h"]).stdout, help.stdout);
+
+    let version = run(&["--version"]);
+    assert_eq!(version.status.code(), Some(0));
+    assert_eq!(
+        text(&version.stdout),
+        concat!("smtp-from-scratch ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn wrong_arguments_are_named_and_the_exit_code_is_2() {
+    for (arguments, problem) in [
+        (&["--sage", "4"][..], "--sage is not a flag"),
+        (&["--sage=4"], "--sage is not a flag"),
+        (&["-x"], "-x is not a flag"),
+        (&["deliver"], "\"deliver\" is not a command"),
+        (&["--quiet", "serve"], "\"serve\" is not a command"),
+        (&["--stage"], "--stage needs a value"),
+        (
+            &["--stage", "0"],
+            "--stage takes a number from 1 to 7 or a name",
+        ),
+        (&["--stage", "quitt"], "not \"quitt\""),
+        (
+            &["--listen", "2525"],
+            "--listen takes ADDRESS:PORT, such as 127.0.0.1:2525, not \"2525\"",
+        ),
+        (
+            &["--listen", "127.0.0.1:65536"],
+            "--listen takes ADDRESS:PORT",
+        ),
+        (&["--listen="], "--listen takes ADDRESS:PORT"),
+        (
+            &["--hostname", "a b"],
+            "--hostname takes a domain or an address literal",
+        ),
+        (
+            &["--hostname", "a\r\nb"],
+            "--hostname takes a domain or an address literal",
+        ),
+        (
+            &["--max-size", "0"],
+            "--max-size takes a whole number from 1 up, not \"0\"",
+        ),
+        (&["--max-size", "-1"], "--max-size takes a whole number"),
+        (
+            &["--max-recipients", "many"],
+            "--max-recipients takes a whole number",
+        ),
+        (&["--quiet=yes"], "--quiet takes no value"),
+    ] {
+        let output = run(arguments);
+        let shown = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {shown}");
+        let (first, usage) = shown.split_once("\n\n").unwrap();
+        assert!(
+            first.starts_with("error: ") && first.contains(problem),
+            "{arguments:?}: {shown}"
+        );
+        assert!(
+            usage.contains("usage: smtp-from-scratch"),
+            "{arguments:?}: {shown}"
+        );
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_argument_that_is_no_text_is_an_error_and_no_panic() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let argument = std::ffi::OsStr::from_bytes(b"--stage=\xff");
+    let output = program().arg(argument).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("is not UTF-8"));
+}
+
+#[test]
+fn a_port_that_is_taken_is_one_sentence_and_exit_code_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(&["--listen", &address]);
+    let shown = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(
+        shown.starts_with(&format!("error: cannot listen on {address}: ")),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("choose another port with --listen"),
+        "{shown}"
+    );
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+}
+
+#[test]
+fn an_address_of_another_machine_is_an_error_with_exit_code_1() {
+    // 192.0.2.0/24 is for documentation and nobody's (RFC 5737).
+    let output = run(&["--listen", "192.0.2.1:2525"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("This machine has no such address"));
+}
+
+/// The memory that a process holds, in KiB. `None` where the system doesn't tell in Linux's way.
+fn resident_kib(server: &Server) -> Option<usize> {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[test]
+fn a_command_line_without_an_end_takes_no_memory() {
+    let server = Server::start(&["--quiet"]);
+    let mut client = server.connect();
+    assert!(client.hears().starts_with("220 "));
+    let before = resident_kib(&server);
+    let block = [b'x'; 64 * 1024];
+    for _ in 0..1024 {
+        client.says(&block);
+    }
+    client.says(b"\r\nHELO client.example\r\n");
+    assert!(client.hears().starts_with("500 "));
+    assert!(client.hears().starts_with("250 "));
+    if let (Some(before), Some(after)) = (before, resident_kib(&server)) {
+        assert!(
+            after < before + 1024,
+            "from {before} to {after} KiB for 64 MiB"
+        );
+    }
+}
+
+#[test]
+fn a_message_far_over_the_limit_takes_no_memory() {
+    let server = Server::start(&["--quiet", "--max-size", "1000"]);
+    let mut client = server.connect();
+    client.says(b"HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
+    for expected in ["220", "250", "250", "250", "354"] {
+        assert!(client.hears().starts_with(expected));
+    }
+    let before = resident_kib(&server);
+    let block = [b'x'; 64 * 1024];
+    for _ in 0..1024 {
+        client.says(&block);
+    }
+    client.says(b"\r\n.\r\nNOOP\r\n");
+    assert!(client.hears().starts_with("552 "));
+    assert!(client.hears().starts_with("250 "));
+    if let (Some(before), Some(after)) = (before, resident_kib(&server)) {
+        assert!(
+            after < before + 1024,
+            "from {before} to {after} KiB for 64 MiB"
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! The rules of the house, checked on the sources themselves.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use smtp_from_scratch::stages::STAGES;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All files with this ending below a folder of the project.
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == ending)
+            {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A source's lines of code: no comments, and nothing from the unit tests on, which stand last.
+fn code(source: &str) -> impl Iterator<Item = (usize, &str)> {
+    source
+        .lines()
+        .take_while(|line| *line != "#[cfg(test)]")
+        .enumerate()
+        .map(|(at, line)| (at + 1, line))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// The module of each stage in the table: `stage04_mail`.
+fn modules() -> Vec<String> {
+    STAGES
+        .iter()
+        .map(|stage| format!("stage{:02}_{}", stage.number, stage.name))
+        .collect()
+}
+
+#[test]
+fn the_table_of_stages_is_the_folder_of_stages() {
+    let mut in_folder: Vec<String> = files("src/stages", "rs")
+        .iter()
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .filter(|name| name != "mod")
+        .collect();
+    in_folder.sort();
+    assert_eq!(in_folder, modules());
+    for (index, stage) in STAGES.iter().enumerate() {
+        assert_eq!(stage.number, index + 1);
+    }
+}
+
+#[test]
+fn a_stage_names_no_later_stage() {
+    let modules = modules();
+    for (index, module) in modules.iter().enumerate() {
+        let source = read(format!("src/stages/{module}.rs"));
+        for later in &modules[index + 1..] {
+            for (number, line) in source.lines().enumerate() {
+                assert!(
+                    !line.contains(later.as_str()),
+                    "src/stages/{module}.rs:{} names {later}, which stands above it",
+                    number + 1
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_foot_of_the_tower_names_no_stage() {
+    for path in files("src", "rs") {
+        let name = path
+            .strip_prefix(root())
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        if name.starts_with("src/stages") || ["src/lib.rs", "src/cli.rs"].contains(&name.as_str()) {
+            continue;
+        }
+        for (number, line) in code(&read(&path)) {
+            assert!(
+                !line.contains("stages::"),
+                "{name}:{number} names a stage: {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_verb_is_handled_in_exactly_one_stage() {
+    let homes = [
+        ("Helo", "stage03_commands"),
+        ("Ehlo", "stage03_commands"),
+        ("Mail", "stage04_mail"),
+        ("Rcpt", "stage05_rcpt"),
+        ("Data", "stage06_data"),
+        ("Rset", "stage07_quit"),
+        ("Noop", "stage07_quit"),
+        ("Quit", "stage07_quit"),
+    ];
+    for (verb, home) in homes {
+        let handlers: Vec<String> = modules()
+            .into_iter()
+            .filter(|module| {
+                let source = read(format!("src/stages/{module}.rs"));
+                let pattern = format!("Verb::{verb}");
+                code(&source).any(|(_, line)| line.contains(&pattern))
+            })
+            .collect();
+        assert_eq!(handlers, [home], "who handles {verb}");
+    }
+}
+
+#[test]
+fn a_stage_hands_what_it_does_not_know_to_the_stage_below() {
+    let modules = modules();
+    for pair in modules[2..].windows(2) {
+        let source = read(format!("src/stages/{}.rs", pair[1]));
+        let below = format!("_ => {}::answer(session, command),", pair[0]);
+        assert!(source.contains(&below), "{} has no `{below}`", pair[1]);
+    }
+}
+
+#[test]
+fn a_stage_opens_with_documentation_that_teaches() {
+    for (module, stage) in modules().iter().zip(&STAGES) {
+        let source = read(format!("src/stages/{module}.rs"));
+        let lines: Vec<&str> = source
+            .lines()
+            .map_while(|line| line.strip_prefix("//!"))
+            .collect();
+        let text = lines.join("\n");
+        assert!(
+            text.starts_with(&format!(" Stage {}: ", stage.number)),
+            "{module} opens with its number"
+        );
+        assert!(
+            (15..=60).contains(&lines.len()),
+            "{module}: {} lines",
+            lines.len()
+        );
+        for part in ["```smtp", "RFC 5321", "What the quick version gets wrong:"] {
+            assert!(text.contains(part), "{module} has no {part}");
+        }
+    }
+}
+
+#[test]
+fn a_stage_has_unit_tests_a_doctest_and_a_test_file() {
+    for module in modules() {
+        let source = read(format!("src/stages/{module}.rs"));
+        assert!(source.contains("#[test]"), "{module} has unit tests");
+        assert!(
+            source.contains("/// ```\n/// use smtp_from_scratch::"),
+            "{module} has a doctest"
+        );
+        let tests = read(format!("tests/{module}.rs"));
+        assert!(
+            tests.contains("fn the_conversation_in_the_documentation_is_true()"),
+            "tests/{module}.rs plays the conversation of the documentation"
+        );
+    }
+}
+
+#[test]
+fn there_is_no_dependency() {
+    let manifest = read("Cargo.toml");
+    let mut section = "";
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        } else if section.contains("dependencies") && line.contains('=') {
+            let allowed = ["log = ", "env_logger = "]
+                .iter()
+                .any(|name| line.starts_with(name));
+            assert!(
+                section == "[dependencies]" && allowed && line.contains("optional = true"),
+                "{section} {line}"
+            );
+        }
+    }
+    assert!(
+        !manifest.contains("\ndefault = "),
+        "no feature is on by default"
+    );
+    assert!(!root().join("build.rs").exists(), "no build script");
+}
+
+#[test]
+fn there_is_no_unsafe_code() {
+    let manifest = read("Cargo.toml");
+    assert!(manifest.contains("unsafe_code = \"forbid\""));
+    assert!(manifest.contains("missing_docs = \"deny\""));
+    let word = ["un", "safe"].concat();
+    for path in [files("src", "rs"), files("tests", "rs")].concat() {
+        for (number, line) in code(&read(&path)) {
+            let names_it = line
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .any(|found| found == word);
+            assert!(!names_it, "{}:{number}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_outside_the_tests_can_panic_by_a_word() {
+    let words = [
+        ".unwrap()",
+        ".expect(",
+        "panic!(",
+        "unreachable!(",
+        "todo!(",
+        "unimplemented!(",
+        "println!(",
+        "eprintln!(",
+    ];
+    for path in files("src", "rs") {
+        for (number, line) in code(&read(&path)) {
+            for word in words {
+                assert!(!line.contains(word), "{}:{number}: {line}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn replies_have_one_exit() {
+    // Stage 1 speaks before there is a wire; everything else goes through it.
+    let allowed = ["src/wire.rs", "src/stages/stage01_echo.rs", "src/cli.rs"];
+    for path in files("src", "rs") {
+        let name = path
+            .strip_prefix(root())
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        if allowed.contains(&name.as_str()) {
+            continue;
+        }
+        for (number, line) in code(&read(&path)) {
+            let writes = line.contains("write_all(") || line.contains(".stream.write");
+            assert!(!writes, "{name}:{number} writes past the wire: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_top_level_is_as_the_user_wants_it() {
+    let mut found: Vec<String> = fs::read_dir(root())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    found.sort();
+    let allowed = [
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+        "README.md",
+        "docs",
+        "mail",
+        "scripts",
+        "src",
+        "target",
+        "tests",
+    ];
+    for name in found {
+        assert!(
+            allowed.contains(&name.as_str()),
+            "{name} doesn't belong at the top level"
+        );
+    }
+}
+
+#[test]
+fn every_relative_link_of_the_readme_leads_somewhere() {
+    let readme = read("README.md");
+    let mut links = 0;
+    for part in readme.split("](").skip(1) {
+        let link = part.split([')', '#']).next().unwrap();
+        if !link.is_empty() && !link.contains("://") {
+            assert!(root().join(link).exists(), "README.md links to {link}");
+            links += 1;
+        }
+    }
+    assert!(
+        links >= 2 * STAGES.len(),
+        "each stage has its module and its test linked"
+    );
+}

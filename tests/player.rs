@@ -1,0 +1,196 @@
+//! The conversation player itself: what it takes for a match, and the story it tells when there is
+//! none.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use support::conversation::{Conversation, Step};
+use support::player::{Split, matches_pattern, play};
+use support::{plays, target};
+
+#[test]
+fn a_line_differs_at_its_first_wrong_byte() {
+    assert_eq!(matches_pattern(b"250 OK", "250 OK"), Ok(()));
+    assert_eq!(matches_pattern(b"250 OK then", "250 ..."), Ok(()));
+    assert_eq!(matches_pattern(b"250", "250 ..."), Ok(()));
+    assert_eq!(matches_pattern(b"250-OK", "250 ..."), Err(3));
+    assert_eq!(matches_pattern(b"250 OK", "503 ..."), Err(0));
+    assert_eq!(matches_pattern(b"250 OK then", "250 OK"), Err(6));
+    assert_eq!(matches_pattern(b"250 O", "250 OK"), Err(5));
+}
+
+#[test]
+fn the_notation_is_read() {
+    let conversation = Conversation::parse(
+        r#"
+        S: 220 ...
+        C: HELO  two spaces
+        C:
+        C: b"\r\n\t\0\\\"\xff."
+        S: b"Server"
+        {4.1.4: because}
+        {the client closes its side}
+        {the server closes the connection}
+        "#,
+    );
+    assert_eq!(
+        conversation.steps,
+        [
+            Step::Expect("220 ...".to_string()),
+            Step::Send(b"HELO  two spaces\r\n".to_vec()),
+            Step::Send(b"\r\n".to_vec()),
+            Step::Send(b"\r\n\t\0\\\"\xff.".to_vec()),
+            Step::ExpectBytes(b"Server".to_vec()),
+            Step::Because("4.1.4: because".to_string()),
+            Step::ClientClosesItsSide,
+            Step::ServerCloses,
+        ]
+    );
+}
+
+#[test]
+#[should_panic(expected = "neither S: nor C: nor {...}: c: HELO")]
+fn a_line_in_no_notation_fails_the_test() {
+    Conversation::parse("c: HELO client.example");
+}
+
+#[test]
+#[should_panic(expected = "who closes what? {the server closes teh connection}")]
+fn a_mistyped_narration_fails_the_test() {
+    Conversation::parse("{the server closes teh connection}");
+}
+
+#[test]
+#[should_panic(expected = "`...` stands at the end of a line only")]
+fn dots_within_an_expected_line_fail_the_test() {
+    Conversation::parse("S: 250 ... and more");
+}
+
+/// What the player says when a conversation goes another way with a stage.
+fn story(stage: usize, text: &str, split: Split) -> String {
+    let server = target::start(stage, |_| ());
+    play(&server, &Conversation::parse(text), split).unwrap_err()
+}
+
+#[test]
+fn the_story_has_the_conversation_a_caret_the_reason_and_a_line_to_type() {
+    let told = story(
+        5,
+        "
+        S: 220 ...
+        C: HELO client.example
+        S: 250 localhost
+        {3.3: there is no mail yet}
+        C: RCPT TO:<it's 100%@example.org>
+        S: 503 NAIL first
+        ",
+        Split::LineByLine,
+    );
+    assert_eq!(
+        told,
+        "the conversation went another way, with stage 5:
+
+    S: 220 localhost ESMTP ready
+    C: HELO client.example
+    S: 250 localhost
+    C: RCPT TO:<it's 100%@example.org>
+    S: 503 MAIL first
+           ^ expected: S: 503 NAIL first
+
+why: 3.3: there is no mail yet
+try it by hand:
+    cargo run -- --stage 5
+    printf 'HELO client.example\\r\\nRCPT TO:<it'\\''s 100%%@example.org>\\r\\n' | nc 127.0.0.1 2525
+"
+    );
+}
+
+#[test]
+fn the_story_of_a_cut_says_that_the_cut_matters() {
+    let told = story(3, "S: 220 ...\nC: HELO\nS: 250 ...", Split::ByteByByte);
+    assert!(told.contains("This time they came byte by byte."), "{told}");
+}
+
+#[test]
+fn a_reply_too_many_is_noticed() {
+    let told = story(3, "S: 220 ...\nC: HELO", Split::LineByLine);
+    assert!(
+        told.contains(
+            "S: 501 Your name, please: HELO client.example\n    ^ expected: nothing more"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_connection_that_stays_open_is_noticed() {
+    let told = story(
+        7,
+        "S: 220 ...\nC: QUIT now\nS: 501 ...\nC: NOOP\n{the server closes the connection}",
+        Split::LineByLine,
+    );
+    assert!(
+        told.contains("S: 250 OK\n    ^ expected: {the server closes"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_connection_that_closes_too_soon_is_noticed() {
+    let told = story(
+        7,
+        "S: 220 ...\nC: QUIT\nS: 221 ...\nC: NOOP\nS: 250 ...",
+        Split::LineByLine,
+    );
+    assert!(
+        told.contains("{the server closes the connection}\n    ^ expected: S: 250 ...")
+            || told.contains("{the server breaks the connection off}\n    ^ expected: S: 250 ..."),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_reply_of_many_lines_is_one_reply() {
+    // A server with extensions, which our stages don't have yet.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut server = target::start(3, |_| ());
+    server.address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.write_all(b"220 many.example\r\n").unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while let Some(Ok(_)) = lines.next() {
+                stream
+                    .write_all(b"250-many.example\r\n250-SIZE 1000\r\n250 HELP\r\n")
+                    .unwrap();
+            }
+        }
+    });
+    let either_way = [
+        "S: 220 ...\nC: EHLO client.example\nS: 250 ...\nC: EHLO again\nS: 250 ...",
+        "S: 220 ...\nC: EHLO client.example\nS: 250-many.example\nS: 250-SIZE ...\nS: 250 HELP",
+    ];
+    for text in either_way {
+        play(&server, &Conversation::parse(text), Split::LineByLine)
+            .unwrap_or_else(|divergence| panic!("{divergence}"));
+    }
+    let text = "S: 220 ...\nC: EHLO client.example\nS: 250-many.example\nS: 250-SIZE 2000";
+    let told = play(&server, &Conversation::parse(text), Split::LineByLine).unwrap_err();
+    assert!(
+        told.contains("    S: 250-SIZE 1000\n                ^ expected"),
+        "{told}"
+    );
+}
+
+#[test]
+#[should_panic(expected = "there is no stage in 90..")]
+fn a_test_of_no_stage_fails() {
+    if target::external().is_some() {
+        panic!("there is no stage in 90.., for an external server neither");
+    }
+    plays(90.., "S: 220 ...");
+}

@@ -1,0 +1,169 @@
+//! Chapter 1: an echo server.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use smtp_from_scratch::stages::stage01_echo::LONGEST_PIECE;
+use support::zoo::{Mistake, catches};
+use support::{documented_conversation, needs_our_own_server, plays, target};
+
+#[test]
+fn the_conversation_in_the_documentation_is_true() {
+    let source = include_str!("../src/stages/stage01_echo.rs");
+    plays(1..=1, &documented_conversation(source));
+}
+
+#[test]
+fn a_line_comes_back_with_the_server_s_words_in_front() {
+    plays(
+        1..=1,
+        r#"
+        {the dialogue of the first tutorial}
+        C: b"Hello there. This will be echoed back\n"
+        {a line comes back with its line end; without it the client waits for the rest}
+        S: b"Server says: Hello there. This will be echoed back\n"
+        C: b"And so will this\n"
+        S: b"Server says: And so will this\n"
+        "#,
+    );
+}
+
+#[test]
+fn an_echo_without_its_line_end_is_caught() {
+    catches(
+        a_line_comes_back_with_the_server_s_words_in_front,
+        Mistake::EchoWithoutLineEnd,
+        "a line comes back with its line end",
+    );
+}
+
+#[test]
+fn an_echo_of_each_read_is_caught() {
+    catches(
+        a_line_comes_back_with_the_server_s_words_in_front,
+        Mistake::EchoOfEachRead,
+        "TCP has no message boundaries",
+    );
+}
+
+#[test]
+fn a_line_comes_back_as_it_went_whatever_its_bytes() {
+    plays(
+        1..=1,
+        r#"
+        {an echo doesn't ask whether bytes are text}
+        C: b"caf\xe9 \0 \xff\xfe\r\n"
+        S: b"Server says: caf\xe9 \0 \xff\xfe\r\n"
+        {an empty line is a line}
+        C: b"\n"
+        S: b"Server says: \n"
+        "#,
+    );
+}
+
+#[test]
+fn an_unfinished_line_comes_back_when_the_client_leaves() {
+    plays(
+        1..=1,
+        r#"
+        C: b"no line end"
+        {the client closes its side}
+        S: b"Server says: no line end"
+        {the server closes the connection}
+        "#,
+    );
+}
+
+#[test]
+fn a_line_longer_than_the_buffer_comes_back_as_one_line() {
+    let line = "x".repeat(5 * LONGEST_PIECE);
+    plays(1..=1, &format!("C: {line}\nS: Server says: {line}"));
+}
+
+/// A client that can wait.
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn connect(server: &target::Target) -> Client {
+        let stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(server.patience)).unwrap();
+        Client(BufReader::new(stream))
+    }
+
+    fn says(&self, bytes: &[u8]) {
+        self.0.get_ref().write_all(bytes).unwrap();
+    }
+
+    fn hears(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line
+    }
+}
+
+#[test]
+fn a_client_that_says_nothing_keeps_nobody_waiting() {
+    for server in target::targets(&(1..=1)) {
+        let mut silent = Client::connect(&server);
+        let mut unfinished = Client::connect(&server);
+        unfinished.says(b"half a l");
+        for number in 0..50 {
+            let mut other = Client::connect(&server);
+            other.says(b"hello\n");
+            assert_eq!(other.hears(), "Server says: hello\n", "client {number}");
+        }
+        unfinished.says(b"ine\n");
+        assert_eq!(unfinished.hears(), "Server says: half a line\n");
+        silent.says(b"at last\n");
+        assert_eq!(silent.hears(), "Server says: at last\n");
+    }
+}
+
+#[test]
+fn a_client_that_breaks_off_ends_nobody_else_s_conversation() {
+    for server in target::targets(&(1..=1)) {
+        let mut bystander = Client::connect(&server);
+        for _ in 0..20 {
+            // Closed with an answer unread: the server is told by a reset, not by a polite end.
+            Client::connect(&server).says(b"hello\n");
+        }
+        bystander.says(b"still here\n");
+        assert_eq!(bystander.hears(), "Server says: still here\n");
+    }
+}
+
+#[test]
+fn what_never_ends_is_echoed_piece_by_piece() {
+    if !needs_our_own_server() {
+        return;
+    }
+    // Eight megabytes without a line end go out and come back at the same time: the server keeps
+    // none of it. If it waited for the line end, both would wait for ever.
+    let server = target::start(1, |_| ());
+    let size = 8 * 1024 * 1024;
+    let mut reading = TcpStream::connect(server.address).unwrap();
+    let mut writing = reading.try_clone().unwrap();
+    let writer = std::thread::spawn(move || {
+        let block = vec![b'x'; 64 * 1024];
+        for _ in 0..size / block.len() {
+            writing.write_all(&block).unwrap();
+        }
+        writing.shutdown(Shutdown::Write).unwrap();
+    });
+    let mut prefix = [0; b"Server says: ".len()];
+    reading.read_exact(&mut prefix).unwrap();
+    let mut received = 0;
+    let mut block = vec![0; 64 * 1024];
+    loop {
+        let length = reading.read(&mut block).unwrap();
+        if length == 0 {
+            break;
+        }
+        assert!(block[..length].iter().all(|&byte| byte == b'x'));
+        received += length;
+    }
+    writer.join().unwrap();
+    assert_eq!(received, size);
+}

@@ -1,0 +1,407 @@
+//! Chapter 7: RSET, NOOP and QUIT, and whole sessions.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+
+use support::zoo::{Mistake, catches};
+use support::{
+    documented_conversation, keeps, mail, needs_our_own_server, ours_plays, plays, target,
+};
+
+#[test]
+fn the_conversation_in_the_documentation_is_true() {
+    let source = include_str!("../src/stages/stage07_quit.rs");
+    ours_plays(7.., &documented_conversation(source));
+}
+
+#[test]
+fn rset_forgets_the_whole_transaction() {
+    keeps(
+        7..,
+        "
+        S: 220 ...
+        C: EHLO client.example
+        S: 250 ...
+        C: MAIL FROM:<eve@example.org>
+        S: 250 ...
+        C: RCPT TO:<victim@example.com>
+        S: 250 ...
+        C: RSET
+        S: 250 ...
+        {4.1.1.5: RSET discards the sender and the recipients}
+        C: RCPT TO:<bob@example.com>
+        S: 503 ...
+        C: DATA
+        S: 503 ...
+        {4.1.1.5: and not the HELO}
+        C: MAIL FROM:<ada@example.org>
+        S: 250 ...
+        C: DATA
+        S: 503 ...
+        C: RCPT TO:<bob@example.com>
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        C: .
+        S: 250 ...
+        ",
+        "4.1.1.5: RSET discards the sender and the recipients",
+        &[mail("ada@example.org", &["bob@example.com"], b"")],
+    );
+}
+
+#[test]
+fn recipients_that_survive_a_rset_are_caught() {
+    catches(
+        rset_forgets_the_whole_transaction,
+        Mistake::RsetKeepsTheRecipients,
+        "RSET discards the sender and the recipients",
+    );
+}
+
+#[test]
+fn noop_changes_nothing() {
+    plays(
+        7..,
+        "
+        S: 220 ...
+        C: EHLO client.example
+        S: 250 ...
+        C: NOOP
+        S: 250 ...
+        C: MAIL FROM:<ada@example.org>
+        S: 250 ...
+        {4.1.1.9: NOOP has no effect, on a transaction or anything else}
+        C: NOOP
+        S: 250 ...
+        C: RCPT TO:<bob@example.com>
+        S: 250 ...
+        {4.1.1.9: a parameter of NOOP is ignored}
+        C: NOOP are you still there?
+        S: 250 ...
+        {4.1.1.9: NOOP has no effect, on a transaction or anything else}
+        C: DATA
+        S: 354 ...
+        C: .
+        S: 250 ...
+        ",
+    );
+}
+
+#[test]
+fn a_noop_that_forgets_the_transaction_is_caught() {
+    catches(
+        noop_changes_nothing,
+        Mistake::NoopForgetsTheTransaction,
+        "NOOP has no effect",
+    );
+}
+
+#[test]
+fn rset_noop_and_quit_need_no_helo() {
+    plays(
+        7..,
+        "
+        S: 220 ...
+        {4.1.4: these can be used without initializing a session}
+        C: RSET
+        S: 250 ...
+        C: NOOP
+        S: 250 ...
+        C: QUIT
+        S: 221 ...
+        {the server closes the connection}
+        ",
+    );
+}
+
+#[test]
+fn rset_before_helo_is_no_helo() {
+    plays(
+        7..,
+        "
+        S: 220 ...
+        C: RSET
+        S: 250 ...
+        {4.1.4: MAIL needs a HELO before it, and RSET isn't one}
+        C: MAIL FROM:<ada@example.org>
+        S: 503 ...
+        ",
+    );
+}
+
+#[test]
+fn quit_is_answered_and_then_the_connection_is_closed() {
+    plays(
+        7..,
+        "
+        S: 220 ...
+        C: EHLO client.example
+        S: 250 ...
+        C: MAIL FROM:<ada@example.org>
+        S: 250 ...
+        {4.1.1.10: the server must send 221, and then close}
+        C: QUIT
+        S: 221 ...
+        {the server closes the connection}
+        ",
+    );
+}
+
+#[test]
+fn a_server_that_closes_without_a_goodbye_is_caught() {
+    catches(
+        quit_is_answered_and_then_the_connection_is_closed,
+        Mistake::QuitWithoutGoodbye,
+        "the server must send 221, and then close",
+    );
+}
+
+#[test]
+fn rset_and_quit_with_an_argument_are_501() {
+    plays(
+        7..,
+        "
+        S: 220 ...
+        {4.3.2: RSET and QUIT take no argument}
+        C: RSET now
+        S: 501 ...
+        C: QUIT now
+        S: 501 ...
+        C: QUIT
+        S: 221 ...
+        {the server closes the connection}
+        ",
+    );
+}
+
+#[test]
+fn a_transaction_that_quit_ends_is_not_kept() {
+    keeps(
+        7..,
+        "
+        S: 220 ...
+        C: EHLO client.example
+        S: 250 ...
+        C: MAIL FROM:<ada@example.org>
+        S: 250 ...
+        C: RCPT TO:<bob@example.com>
+        S: 250 ...
+        C: QUIT
+        S: 221 ...
+        {the server closes the connection}
+        ",
+        "4.1.1.10: QUIT aborts a transaction that isn't complete",
+        &[],
+    );
+}
+
+#[test]
+fn the_typical_scenario_of_appendix_d_1_is_true() {
+    keeps(
+        7..,
+        "
+        S: 220 ...
+        C: EHLO bar.com
+        S: 250 ...
+        C: MAIL FROM:<Smith@bar.com>
+        S: 250 ...
+        C: RCPT TO:<Jones@foo.com>
+        S: 250 ...
+        {there, Green has no mailbox; here, everybody has one, so a refusal needs another cause}
+        C: RCPT TO:<Green@>
+        S: 501 ...
+        C: RCPT TO:<Brown@foo.com>
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        C: Blah blah blah...
+        C: ...etc. etc. etc.
+        C: .
+        S: 250 ...
+        C: QUIT
+        S: 221 ...
+        {the server closes the connection}
+        ",
+        "Appendix D.1; 4.5.2: the line with three dots loses one, as its sender forgot to stuff it",
+        &[mail(
+            "Smith@bar.com",
+            &["Jones@foo.com", "Brown@foo.com"],
+            b"Blah blah blah...\r\n..etc. etc. etc.\r\n",
+        )],
+    );
+}
+
+#[test]
+fn the_aborted_scenario_of_appendix_d_2_is_true() {
+    keeps(
+        7..,
+        "
+        S: 220 ...
+        C: EHLO bar.com
+        S: 250 ...
+        C: MAIL FROM:<Smith@bar.com>
+        S: 250 ...
+        C: RCPT TO:<Jones@foo.com>
+        S: 250 ...
+        C: RCPT TO:<Green@>
+        S: 501 ...
+        C: RSET
+        S: 250 ...
+        C: QUIT
+        S: 221 ...
+        {the server closes the connection}
+        ",
+        "Appendix D.2",
+        &[],
+    );
+}
+
+#[test]
+fn the_dialogue_of_the_first_tutorial_works_at_a_plain_netcat() {
+    ours_plays(
+        7..,
+        r#"
+        S: 220 ...
+        C: b"HELO kausm.in\n"
+        S: 250 ...
+        C: b"MAIL FROM: sender@kausm.in\n"
+        S: 250 ...
+        C: b"RCPT TO: receiver@kausm.in\n"
+        S: 250 ...
+        C: b"DATA\n"
+        S: 354 ...
+        C: b"Subject: Hello Receiver\n"
+        C: b"\n"
+        C: b"Hey there\n"
+        C: b"\n"
+        C: b".\n"
+        S: 250 ...
+        C: b"QUIT\n"
+        S: 221 ...
+        {the server closes the connection}
+        "#,
+    );
+}
+
+#[test]
+fn the_conversation_of_the_second_tutorial_s_client_is_true() {
+    // Go's smtp.SendMail, byte for byte.
+    keeps(
+        7..,
+        r#"
+        S: 220 ...
+        C: EHLO localhost
+        S: 250 ...
+        C: MAIL FROM:<sender@example.com>
+        S: 250 ...
+        C: RCPT TO:<ujang@example.com>
+        S: 250 ...
+        C: RCPT TO:<agus@example.com>
+        S: 250 ...
+        C: DATA
+        S: 354 ...
+        C: From: sender@example.com
+        C: To: ujang@example.com
+        C: Subject: subject gonna be here
+        C:
+        C: 	<h1>Hello World</h1>
+        C: 	<p>This is a paragraph.</p>
+        C:
+        C: .
+        S: 250 ...
+        C: QUIT
+        S: 221 ...
+        {the server closes the connection}
+        "#,
+        "the mail of the second tutorial",
+        &[mail(
+            "sender@example.com",
+            &["ujang@example.com", "agus@example.com"],
+            b"From: sender@example.com\r\nTo: ujang@example.com\r\n\
+              Subject: subject gonna be here\r\n\r\n\t<h1>Hello World</h1>\r\n\
+              \t<p>This is a paragraph.</p>\r\n\r\n",
+        )],
+    );
+}
+
+#[test]
+fn a_whole_session_in_one_segment_gets_every_reply() {
+    // Nobody may send this (RFC 2920), and `printf ... | nc` does.
+    for server in target::targets(&(7..)) {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(server.patience)).unwrap();
+        stream
+            .write_all(
+                b"HELO client.example\r\nMAIL FROM:<ada@example.org>\r\nRCPT TO:<bob@example.com>\r\n\
+                  DATA\r\nHello\r\n.\r\nNOOP\r\nHULLO\r\nQUIT\r\nNOOP after the end\r\n",
+            )
+            .unwrap();
+        let mut replies = String::new();
+        stream.read_to_string(&mut replies).unwrap();
+        let codes: Vec<&str> = replies.lines().map(|line| &line[..3]).collect();
+        assert_eq!(
+            codes,
+            [
+                "220", "250", "250", "250", "354", "250", "250", "500", "221"
+            ]
+        );
+    }
+}
+
+#[test]
+fn two_hundred_clients_at_once_lose_nothing() {
+    if !needs_our_own_server() {
+        return;
+    }
+    let clients = 200;
+    let mails_each = 3;
+    let server = target::start(7, |_| ());
+    let address = server.address;
+    let senders: Vec<_> = (0..clients)
+        .map(|client| {
+            let send = move || -> std::io::Result<String> {
+                let mut stream = TcpStream::connect(address)?;
+                for number in 0..mails_each {
+                    let body = format!("client {client} mail {number}\r\n").repeat(100);
+                    write!(
+                        stream,
+                        "EHLO client{client}.example\r\nMAIL FROM:<{client}@example.org>\r\n\
+                         RCPT TO:<bob@example.com>\r\nDATA\r\n{body}.\r\n"
+                    )?;
+                }
+                stream.write_all(b"QUIT\r\n")?;
+                let mut replies = String::new();
+                stream.read_to_string(&mut replies)?;
+                Ok(replies)
+            };
+            thread::Builder::new()
+                .stack_size(128 * 1024)
+                .spawn(send)
+                .unwrap()
+        })
+        .collect();
+    for sender in senders {
+        let replies = sender.join().unwrap().unwrap();
+        assert_eq!(replies.matches("354 ").count(), mails_each, "{replies}");
+        assert!(replies.contains("221 "), "{replies}");
+    }
+    let mut kept: Vec<String> = server
+        .kept()
+        .unwrap()
+        .iter()
+        .map(|mail| String::from_utf8(mail.message.clone()).unwrap())
+        .collect();
+    kept.sort();
+    let mut sent: Vec<String> = (0..clients)
+        .flat_map(|client| {
+            (0..mails_each)
+                .map(move |number| format!("client {client} mail {number}\r\n").repeat(100))
+        })
+        .collect();
+    sent.sort();
+    assert!(kept == sent, "{} mails kept of {}", kept.len(), sent.len());
+}

@@ -1,0 +1,143 @@
+//! What every test file needs: the conversation player, servers to play against, and the zoo.
+//!
+//! `mod support;` in a test file; each file uses its part.
+#![allow(dead_code)]
+
+pub mod conversation;
+pub mod player;
+pub mod target;
+pub mod zoo;
+
+use std::fmt::Debug;
+use std::ops::RangeBounds;
+
+use conversation::Conversation;
+use player::{SPLITS, play};
+use smtp_from_scratch::mail::Mail;
+use target::{Target, targets};
+
+/// Plays a conversation against every stage in `stages`, or against the server in `SMTP_SERVER`,
+/// in every way to cut it into segments. Panics with the story of the first that goes another way.
+pub fn plays(stages: impl RangeBounds<usize> + Debug, text: &str) {
+    let conversation = Conversation::parse(text);
+    for target in targets(&stages) {
+        for split in SPLITS {
+            play(&target, &conversation, split).unwrap_or_else(|divergence| panic!("{divergence}"));
+        }
+    }
+}
+
+/// The same for a liberty that ours takes and the RFC doesn't ask for: other servers are spared.
+pub fn ours_plays(stages: impl RangeBounds<usize> + Debug, text: &str) {
+    if target::external().is_some() {
+        skipped("the RFC doesn't ask this of a server");
+    } else {
+        plays(stages, text);
+    }
+}
+
+/// The same, for what is true only while later chapters haven't come. A finished server is spared.
+pub fn not_yet(stages: impl RangeBounds<usize> + Debug, text: &str) {
+    if target::external().is_some() {
+        skipped("it holds for an unfinished server only");
+    } else {
+        plays(stages, text);
+    }
+}
+
+/// The same, and what is kept in the end are these mails, byte for byte. `because` says what rule a
+/// difference would break.
+pub fn keeps(
+    stages: impl RangeBounds<usize> + Debug,
+    text: &str,
+    because: &str,
+    expected: &[Mail],
+) {
+    let conversation = Conversation::parse(text);
+    for target in targets(&stages) {
+        for split in SPLITS {
+            play(&target, &conversation, split).unwrap_or_else(|divergence| panic!("{divergence}"));
+            compare_mails(&target, &conversation, because, expected);
+        }
+    }
+    if target::external().is_some() {
+        skipped("the conversation was played; what became of the mail, only our own server tells");
+    }
+}
+
+fn compare_mails(target: &Target, conversation: &Conversation, because: &str, expected: &[Mail]) {
+    let Some(kept) = target.kept() else { return };
+    let shown: Vec<String> = kept.iter().map(shown).collect();
+    let wanted: Vec<String> = expected.iter().map(self::shown).collect();
+    assert!(
+        shown == wanted,
+        "the conversation went as it should, but the mail that was kept is not the one that was sent\n\
+         \n    kept:     {}\n    expected: {}\n\nwhy: {because}\n{}",
+        list(&shown),
+        list(&wanted),
+        player::reproduce(target, conversation)
+    );
+}
+
+fn list(mails: &[String]) -> String {
+    match mails {
+        [] => "no mail".to_string(),
+        mails => mails.join("\n              "),
+    }
+}
+
+fn shown(mail: &Mail) -> String {
+    format!(
+        "from <{}> for {:?}: b\"{}\"",
+        mail.reverse_path,
+        mail.forward_paths.iter().collect::<Vec<_>>(),
+        mail.message.escape_ascii()
+    )
+}
+
+/// A mail to expect.
+pub fn mail(reverse_path: &str, forward_paths: &[&str], message: &[u8]) -> Mail {
+    let mut mail = Mail {
+        reverse_path: reverse_path.to_string(),
+        message: message.to_vec(),
+        ..Mail::default()
+    };
+    for mailbox in forward_paths {
+        mail.forward_paths.push(mailbox);
+    }
+    mail
+}
+
+/// The conversation in a stage's module documentation: the fence marked `smtp`.
+pub fn documented_conversation(source: &str) -> String {
+    let documentation = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let fence: Vec<&str> = documentation
+        .skip_while(|line| line.trim() != "```smtp")
+        .skip(1)
+        .take_while(|line| line.trim() != "```")
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect();
+    assert!(
+        !fence.is_empty(),
+        "the module documentation has a conversation"
+    );
+    fence.join("\n")
+}
+
+/// Says that a test was skipped, past the test runner, which keeps what a passing test prints.
+pub fn skipped(why: &str) {
+    use std::io::Write;
+
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+}
+
+/// Whether the test can run: it needs our own server, for its flags or for the mail that it keeps.
+pub fn needs_our_own_server() -> bool {
+    let external = target::external().is_some();
+    if external {
+        skipped("it needs our own server");
+    }
+    !external
+}

@@ -1,0 +1,448 @@
+//! Plays a conversation over a real socket, and tells the story when it goes another way.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use super::conversation::{Conversation, Step};
+use super::target::Target;
+
+/// How the client's lines are cut into segments. TCP has no message boundaries, so the replies must
+/// be the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// Each line by itself, after the reply to the one before.
+    LineByLine,
+    /// As many commands in one segment as pipelining allows (RFC 2920, 3.1).
+    OneSegment,
+    /// The same, with a cut between each CR and its LF.
+    WithinLineEnds,
+    /// Each byte by itself.
+    ByteByByte,
+}
+
+/// All of them. The plain one comes first, so that a failure of another is the fault of the cut.
+pub const SPLITS: [Split; 4] = [
+    Split::LineByLine,
+    Split::OneSegment,
+    Split::WithinLineEnds,
+    Split::ByteByByte,
+];
+
+/// Plays the conversation.
+///
+/// # Errors
+/// Where it went another way: the whole message for the reader.
+pub fn play(target: &Target, conversation: &Conversation, split: Split) -> Result<(), String> {
+    let mut player = Player::connect(target)
+        .map_err(|error| format!("cannot connect to {}: {error}", target.address))?;
+    let played = player.play(conversation, split);
+    played.map_err(|difference| player.story(target, conversation, split, &difference))
+}
+
+/// Where reality left the script.
+struct Difference {
+    /// The caret's place in the last line of the story.
+    column: usize,
+    expected: String,
+}
+
+/// What came instead of a line, or the line.
+enum Heard {
+    /// With its line end.
+    Line(Vec<u8>),
+    /// The connection ended after these bytes.
+    Closed(Vec<u8>, &'static str),
+    /// Nothing more came while there was patience.
+    Silence(Vec<u8>),
+}
+
+struct Player {
+    stream: TcpStream,
+    texts_count: bool,
+    received: Vec<u8>,
+    /// The conversation so far, in the notation.
+    story: Vec<String>,
+    because: Option<String>,
+}
+
+impl Player {
+    fn connect(target: &Target) -> std::io::Result<Player> {
+        let stream = TcpStream::connect(target.address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(target.patience))?;
+        Ok(Player {
+            stream,
+            texts_count: target.texts_count,
+            received: Vec::new(),
+            story: Vec::new(),
+            because: None,
+        })
+    }
+
+    fn play(&mut self, conversation: &Conversation, split: Split) -> Result<(), Difference> {
+        let pipelined = matches!(split, Split::OneSegment | Split::WithinLineEnds);
+        let mut segment = Vec::new();
+        let mut expected = Vec::new();
+        for step in &conversation.steps {
+            match step {
+                Step::Send(bytes) => {
+                    segment.extend_from_slice(bytes);
+                    if !pipelined || ends_a_group(bytes) {
+                        self.send(&mut segment, split);
+                    }
+                }
+                Step::ClientClosesItsSide => {
+                    self.send(&mut segment, split);
+                    self.expect_all(&mut expected)?;
+                    self.story.push("{the client closes its side}".to_string());
+                    let _ = self.stream.shutdown(Shutdown::Write);
+                }
+                step => {
+                    expected.push(step.clone());
+                    if segment.is_empty() {
+                        self.expect_all(&mut expected)?;
+                    }
+                }
+            }
+        }
+        self.send(&mut segment, split);
+        self.expect_all(&mut expected)?;
+        self.expect_no_more()
+    }
+
+    /// Sends what there is. A server that is gone shows itself at the next read.
+    fn send(&mut self, segment: &mut Vec<u8>, split: Split) {
+        for line in segment.split_inclusive(|&byte| byte == b'\n') {
+            self.story.push(match line.strip_suffix(b"\r\n") {
+                Some(text) if text.iter().all(|byte| matches!(byte, b' '..=b'~')) => {
+                    format!("C: {}", shown(text))
+                }
+                _ => format!("C: b\"{}\"", line.escape_ascii()),
+            });
+        }
+        let pieces: Vec<&[u8]> = match split {
+            Split::LineByLine | Split::OneSegment => vec![segment],
+            Split::WithinLineEnds => segment.split_inclusive(|&byte| byte == b'\r').collect(),
+            Split::ByteByByte => segment.chunks(1).collect(),
+        };
+        for piece in pieces {
+            let _ = self.stream.write_all(piece);
+        }
+        segment.clear();
+    }
+
+    fn expect_all(&mut self, expected: &mut Vec<Step>) -> Result<(), Difference> {
+        for step in expected.drain(..) {
+            match step {
+                Step::Because(why) => self.because = Some(why),
+                Step::Expect(pattern) => self.expect_reply(&pattern)?,
+                Step::ExpectBytes(bytes) => self.expect_bytes(&bytes)?,
+                Step::ServerCloses => self.expect_close()?,
+                Step::Send(_) | Step::ClientClosesItsSide => unreachable!("not expected"),
+            }
+        }
+        Ok(())
+    }
+
+    fn expect_reply(&mut self, pattern: &str) -> Result<(), Difference> {
+        let code = pattern.get(..3).filter(|code| code.parse::<u16>().is_ok());
+        let separator = pattern.get(3..4);
+        if !self.texts_count && code.is_some() && separator == Some("-") {
+            // Other servers have other lines; the last line of the reply stands for all of them.
+            return Ok(());
+        }
+        let pattern = match code {
+            Some(code) if !self.texts_count => format!("{code} ..."),
+            _ => pattern.to_string(),
+        };
+        let whole_reply = code.is_some() && pattern.get(3..) == Some(" ...");
+        loop {
+            let line = match self.hear_line() {
+                Heard::Line(line) => line,
+                Heard::Closed(part, how) => return Err(self.nothing(&part, how, &pattern)),
+                Heard::Silence(part) => return Err(self.nothing(&part, SILENCE, &pattern)),
+            };
+            let text = line
+                .strip_suffix(b"\r\n")
+                .unwrap_or(&line[..line.len() - 1]);
+            self.story.push(format!("S: {}", shown(text)));
+            let continues = whole_reply && text.get(3) == Some(&b'-');
+            let wanted = if continues {
+                format!("{}-...", &pattern[..3])
+            } else {
+                pattern.clone()
+            };
+            if let Err(column) = matches_pattern(text, &wanted) {
+                return Err(Difference {
+                    column: 3 + column,
+                    expected: format!("S: {pattern}"),
+                });
+            }
+            if !line.ends_with(b"\r\n") {
+                return Err(Difference {
+                    column: 3 + shown(text).len(),
+                    expected: "CR LF at the end of this line, not a bare LF (2.3.8)".to_string(),
+                });
+            }
+            if !continues {
+                return Ok(());
+            }
+        }
+    }
+
+    fn nothing(&mut self, part: &[u8], how: &str, pattern: &str) -> Difference {
+        if !part.is_empty() {
+            self.story.push(format!("S: b\"{}\"", part.escape_ascii()));
+        }
+        self.story.push(how.to_string());
+        Difference {
+            column: 0,
+            expected: match part {
+                [] => format!("S: {pattern}"),
+                _ => format!("S: {pattern}, with a line end (2.3.8)"),
+            },
+        }
+    }
+
+    fn expect_bytes(&mut self, expected: &[u8]) -> Result<(), Difference> {
+        let end = loop {
+            if self.received.len() >= expected.len() {
+                break None;
+            }
+            if let Err(how) = self.hear() {
+                break Some(how);
+            }
+        };
+        let heard: Vec<u8> = self
+            .received
+            .drain(..expected.len().min(self.received.len()))
+            .collect();
+        self.story.push(format!("S: b\"{}\"", heard.escape_ascii()));
+        if heard == expected {
+            return Ok(());
+        }
+        let same = heard
+            .iter()
+            .zip(expected)
+            .take_while(|(a, b)| a == b)
+            .count();
+        let column = 5 + heard[..same].escape_ascii().to_string().len();
+        if let Some(how) = end {
+            self.story.push(how.to_string());
+        }
+        Err(Difference {
+            column: if end.is_some() { 0 } else { column },
+            expected: format!("S: b\"{}\"", expected.escape_ascii()),
+        })
+    }
+
+    fn expect_close(&mut self) -> Result<(), Difference> {
+        let expected = "{the server closes the connection}";
+        let difference = Difference {
+            column: 0,
+            expected: format!("{expected} and nothing before it"),
+        };
+        match self.hear_line() {
+            Heard::Closed(part, CLOSED) if part.is_empty() => {
+                self.story.push(expected.to_string());
+                Ok(())
+            }
+            Heard::Closed(part, how) => {
+                self.story.push(format!("S: b\"{}\"", part.escape_ascii()));
+                self.story.push(how.to_string());
+                Err(difference)
+            }
+            Heard::Line(bytes) | Heard::Silence(bytes) if !bytes.is_empty() => {
+                self.story
+                    .push(format!("S: {}", shown(bytes.trim_ascii_end())));
+                Err(difference)
+            }
+            Heard::Line(_) | Heard::Silence(_) => {
+                self.story.push(SILENCE.to_string());
+                Err(difference)
+            }
+        }
+    }
+
+    /// After the last line of the script: exactly one reply for each command (4.2), so the server
+    /// has no more to say, and closes when the client does. A 421 on that occasion is legal.
+    fn expect_no_more(&mut self) -> Result<(), Difference> {
+        let Some(last_words) = self.last_words() else {
+            return Ok(());
+        };
+        self.story.push(last_words);
+        Err(Difference {
+            column: 0,
+            expected: "nothing more: every command gets exactly one reply (4.2)".to_string(),
+        })
+    }
+
+    fn last_words(&mut self) -> Option<String> {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        loop {
+            match self.hear_line() {
+                Heard::Line(line) if line.starts_with(b"421") => {}
+                Heard::Line(line) => return Some(format!("S: {}", shown(line.trim_ascii_end()))),
+                Heard::Closed(part, _) if part.is_empty() => return None,
+                Heard::Silence(part) if part.is_empty() => {
+                    return Some("{the client has closed, and the server has not}".to_string());
+                }
+                Heard::Closed(part, _) | Heard::Silence(part) => {
+                    return Some(format!("S: b\"{}\"", part.escape_ascii()));
+                }
+            }
+        }
+    }
+
+    fn hear_line(&mut self) -> Heard {
+        loop {
+            if let Some(at) = self.received.iter().position(|&byte| byte == b'\n') {
+                return Heard::Line(self.received.drain(..=at).collect());
+            }
+            match self.hear() {
+                Ok(()) => {}
+                Err(SILENCE) => return Heard::Silence(std::mem::take(&mut self.received)),
+                Err(how) => return Heard::Closed(std::mem::take(&mut self.received), how),
+            }
+        }
+    }
+
+    /// Waits for more bytes.
+    fn hear(&mut self) -> Result<(), &'static str> {
+        let mut block = [0; 4096];
+        match self.stream.read(&mut block) {
+            Ok(0) => Err(CLOSED),
+            Ok(length) => {
+                self.received.extend_from_slice(&block[..length]);
+                Ok(())
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => Err(SILENCE),
+                _ => Err("{the server breaks the connection off}"),
+            },
+        }
+    }
+
+    fn story(
+        &self,
+        target: &Target,
+        conversation: &Conversation,
+        split: Split,
+        difference: &Difference,
+    ) -> String {
+        let mut told = format!(
+            "the conversation went another way, with {}:\n\n",
+            target.name
+        );
+        for line in &self.story {
+            let cut = line.char_indices().nth(LONGEST_SHOWN).map(|(at, _)| at);
+            let _ = match cut {
+                Some(at) => writeln!(told, "    {}[... {} octets]", &line[..at], line.len()),
+                None => writeln!(told, "    {line}"),
+            };
+        }
+        let caret = " ".repeat(difference.column);
+        let _ = writeln!(told, "    {caret}^ expected: {}\n", difference.expected);
+        if let Some(why) = &self.because {
+            let _ = writeln!(told, "why: {why}");
+        }
+        let _ = match split {
+            Split::LineByLine => Ok(()),
+            _ => writeln!(
+                told,
+                "mind: the same lines went well one by one. This time they came {}. TCP has no \
+                 message boundaries: one read is not one command, nor one line (chapters 1 and 3).",
+                match split {
+                    Split::ByteByByte => "byte by byte",
+                    Split::WithinLineEnds => "with cuts between CR and LF",
+                    _ => "many in one segment (pipelining, RFC 2920)",
+                }
+            ),
+        };
+        told + &reproduce(target, conversation)
+    }
+}
+
+/// How much of a long line a story shows, in characters.
+const LONGEST_SHOWN: usize = 300;
+
+/// How much a shell can be asked to print, in octets.
+const LONGEST_TYPED: usize = 4000;
+
+const CLOSED: &str = "{the server closes the connection}";
+const SILENCE: &str = "{the server says nothing for seconds}";
+
+/// Whether the client must wait for the reply before it may send more: RFC 2920, 3.1. (HELO isn't
+/// in its list, having no extensions; it is the same kind of command.)
+fn ends_a_group(command: &[u8]) -> bool {
+    let verb = command.get(..4).unwrap_or_default().to_ascii_uppercase();
+    let waiting: [&[u8]; 8] = [
+        b"EHLO", b"HELO", b"DATA", b"NOOP", b"QUIT", b"VRFY", b"EXPN", b"HELP",
+    ];
+    waiting.contains(&verb.as_slice())
+}
+
+/// Compares a line with a pattern: a literal, or a beginning with `...` at its end. The error is
+/// the index of the first byte that differs.
+pub fn matches_pattern(text: &[u8], pattern: &str) -> Result<(), usize> {
+    let (literal, open) = match pattern.strip_suffix("...") {
+        Some(literal) => (literal, true),
+        None => (pattern, false),
+    };
+    let same = text
+        .iter()
+        .zip(literal.as_bytes())
+        .take_while(|(a, b)| a == b)
+        .count();
+    // 4.2: a client takes the code alone as well, without the space and the text.
+    let bare_code = open && literal.len() == 4 && text.len() == 3 && same == 3;
+    if bare_code || (same == literal.len() && (open || same == text.len())) {
+        Ok(())
+    } else {
+        Err(same)
+    }
+}
+
+fn shown(text: &[u8]) -> String {
+    smtp_from_scratch::transcript::printable(text).into_owned()
+}
+
+/// What to type to see the same.
+pub fn reproduce(target: &Target, conversation: &Conversation) -> String {
+    let (address, started) = match target.command.as_str() {
+        "" => (target.address.to_string(), String::new()),
+        command => ("127.0.0.1:2525".to_string(), format!("    {command}\n")),
+    };
+    let sent = conversation.sent();
+    if sent.len() > LONGEST_TYPED {
+        return format!(
+            "try it by hand: the client sends {} octets, too many to type\n",
+            sent.len()
+        );
+    }
+    format!(
+        "try it by hand:\n{started}    printf '{}' | nc {}\n",
+        for_printf(&sent),
+        address.replace(':', " "),
+    )
+}
+
+/// Bytes as the format of the shell's printf, within single quotes.
+fn for_printf(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for &byte in bytes {
+        match byte {
+            b'\r' => text += "\\r",
+            b'\n' => text += "\\n",
+            b'%' => text += "%%",
+            b'\\' => text += "\\\\",
+            b'\'' => text += "'\\''",
+            b' '..=b'~' => text.push(char::from(byte)),
+            _ => {
+                let _ = write!(text, "\\{byte:03o}");
+            }
+        }
+    }
+    text
+}

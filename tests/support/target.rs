@@ -1,0 +1,144 @@
+//! Servers to play against: our stages, a server that is running already, or an animal of the zoo.
+
+use std::cell::Cell;
+use std::fmt::Debug;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::ops::RangeBounds;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use smtp_from_scratch::mail::Mail;
+use smtp_from_scratch::server;
+use smtp_from_scratch::settings::Settings;
+use smtp_from_scratch::stages::STAGES;
+
+use super::zoo::{self, Mistake};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server that listens.
+pub struct Target {
+    pub address: SocketAddr,
+    /// Who it is, in a failure message.
+    pub name: String,
+    /// How a person starts the same server; empty for one that is running.
+    pub command: String,
+    /// Whether reply texts are ours. Elsewhere only the codes count.
+    pub texts_count: bool,
+    /// How long to wait for a reply that doesn't come. It is never waited out when all is well.
+    pub patience: Duration,
+    mails: Option<Mutex<Receiver<Mail>>>,
+}
+
+impl Target {
+    /// The mails kept since the last call. `None` if this server doesn't tell.
+    ///
+    /// A mail is kept before its 250 is sent, so after the conversation it is here: no waiting.
+    pub fn kept(&self) -> Option<Vec<Mail>> {
+        let mails = self
+            .mails
+            .as_ref()?
+            .lock()
+            .expect("nobody panics with the lock");
+        Some(mails.try_iter().collect())
+    }
+}
+
+/// The server in `SMTP_SERVER`, if that is set.
+pub fn external() -> Option<SocketAddr> {
+    let address = std::env::var("SMTP_SERVER").ok()?;
+    let mut resolved = address
+        .to_socket_addrs()
+        .unwrap_or_else(|error| panic!("SMTP_SERVER={address}: {error}; it is HOST:PORT"));
+    Some(resolved.next().expect("a name has an address"))
+}
+
+pub fn start(number: usize, adjust: impl FnOnce(&mut Settings)) -> Target {
+    let stage = &STAGES[number - 1];
+    let (listener, address) = free_port();
+    let (sender, mails) = channel();
+    let sender = Mutex::new(sender);
+    let mut settings = Settings {
+        quiet: true,
+        keep: Box::new(move |mail, _| {
+            let sender = sender.lock().expect("nobody panics with the lock");
+            // A test that is over doesn't listen any more.
+            let _ = sender.send(mail.clone());
+            Ok(())
+        }),
+        ..Settings::default()
+    };
+    adjust(&mut settings);
+    thread::spawn(move || server::serve(&listener, settings, stage.converse));
+    Target {
+        address,
+        name: format!("stage {number}"),
+        command: format!("cargo run -- --stage {number}"),
+        texts_count: true,
+        patience: PATIENCE,
+        mails: Some(Mutex::new(mails)),
+    }
+}
+
+fn start_animal(mistake: Mistake) -> Target {
+    let (listener, address) = free_port();
+    let (kept, mails) = channel();
+    thread::spawn(move || zoo::serve(&listener, mistake, &kept));
+    Target {
+        address,
+        name: format!("the zoo's {mistake:?}"),
+        command: String::new(),
+        texts_count: false,
+        // Some animals fall silent; the others answer at once.
+        patience: Duration::from_secs(1),
+        mails: Some(Mutex::new(mails)),
+    }
+}
+
+fn free_port() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener
+        .local_addr()
+        .expect("a bound socket has an address");
+    (listener, address)
+}
+
+thread_local! {
+    static ANIMAL: Cell<Option<Mistake>> = const { Cell::new(None) };
+}
+
+/// Runs `test` with an animal of the zoo in the place of every stage.
+pub fn with_animal(animal: Mistake, test: impl FnOnce()) {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            ANIMAL.set(None);
+        }
+    }
+    let _leave = Leave;
+    ANIMAL.set(Some(animal));
+    test();
+}
+
+/// Whom to play against: the animal, the running server, or each of our stages in the range.
+pub fn targets(stages: &(impl RangeBounds<usize> + Debug)) -> Vec<Target> {
+    if let Some(animal) = ANIMAL.get() {
+        return vec![start_animal(animal)];
+    }
+    if let Some(address) = external() {
+        return vec![Target {
+            address,
+            name: format!("the server at {address}"),
+            command: String::new(),
+            texts_count: false,
+            patience: PATIENCE,
+            mails: None,
+        }];
+    }
+    let numbers = (1..=STAGES.len()).filter(|number| stages.contains(number));
+    let targets: Vec<Target> = numbers.map(|number| start(number, |_| ())).collect();
+    assert!(!targets.is_empty(), "there is no stage in {stages:?}");
+    targets
+}
