@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Plays a chapter's conversation through the real netcat, at a pace one can read.
+#
+#   scripts/talk.sh [STAGE]     STAGE is 1 to 7; the last one if it isn't given
+#
+# The lines are those of the module documentation in src/stages/. What the client says goes through
+# a plain `nc HOST PORT`, whichever netcat that is, and what comes back is shown as it comes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+pace=${PACE:-0.4} # seconds between two lines
+
+fail() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+sources=(src/stages/stage[0-9][0-9]_*.rs)
+stage=${1:-${#sources[@]}}
+if ! [[ $stage =~ ^[1-9][0-9]?$ ]] || [ "$stage" -gt "${#sources[@]}" ]; then
+    fail "usage: scripts/talk.sh [STAGE], with a stage from 1 to ${#sources[@]}"
+fi
+
+netcat=
+for candidate in nc ncat netcat; do
+    if command -v "$candidate" >/dev/null; then
+        netcat=$candidate
+        break
+    fi
+done
+[ -n "$netcat" ] || fail "netcat is missing. To install it: apt install netcat-openbsd, brew install netcat, or dnf install nmap-ncat"
+
+printf 'building ...\n'
+cargo build --quiet
+directory=$(mktemp -d)
+# shellcheck disable=SC2317 # called by the trap
+clean_up() {
+    exec 3>&- || true
+    jobs -p | xargs -r kill 2>/dev/null || true
+    wait 2>/dev/null || true
+    rm -rf "$directory"
+}
+trap clean_up EXIT
+
+target/debug/smtp-from-scratch --stage "$stage" --listen 127.0.0.1:0 --quiet >"$directory/server" &
+until grep -q listening "$directory/server"; do
+    kill -0 $! 2>/dev/null || fail "the server didn't start"
+    sleep 0.05
+done
+port=$(sed -n 's/^listening on .*://p' "$directory/server")
+
+title=$(sed -n '1s/^\/\/! //p' "${sources[stage - 1]}")
+printf '%s\n$ %s 127.0.0.1 %s\n\n' "$title" "$netcat" "$port"
+
+mkfifo "$directory/says"
+"$netcat" 127.0.0.1 "$port" <"$directory/says" | sed -u 's/\r$//; s/^/S: /' &
+exec 3>"$directory/says"
+sleep "$pace" # the server speaks first
+
+# shellcheck disable=SC2016 # the backquotes are a Markdown fence
+sed -n '/^\/\/! ```smtp/,/^\/\/! ```$/s/^\/\/! C: \{0,1\}//p' "${sources[stage - 1]}" |
+    while IFS= read -r line; do
+        printf 'C: %s\n' "$line"
+        printf '%s\n' "$line" >&3
+        sleep "$pace"
+    done
+printf '{the client hangs up}\n'
