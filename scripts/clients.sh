@@ -106,8 +106,9 @@ attempt swaks swaks 'apt install swaks' \
     swaks --server "$host" --port "$port" --from "$from" --to "${to[0]},${to[1]}" --data @mail
 attempt msmtp msmtp 'apt install msmtp' \
     msmtp --file=no-settings --host="$host" --port="$port" --from="$from" "${to[@]}"
+# s-nail writes the header itself and wants the body only.
 attempt s-nail s-nail 'apt install s-nail' \
-    s-nail -:/ -S v15-compat -S mta="smtp://$server" -S smtp-auth=none -S from="$from" \
+    sh -c 'sed "1,/^$/d" | s-nail "$@"' sh -:/ -S v15-compat -S mta="smtp://$server" -S smtp-auth=none -S from="$from" \
     -s 'sent by s-nail' "${to[@]}"
 attempt go go 'apt install golang-go' \
     go run send.go "$server" "$from" "${to[@]}"

@@ -194,3 +194,24 @@ fn a_test_of_no_stage_fails() {
     }
     plays(90.., "S: 220 ...");
 }
+
+#[test]
+fn the_story_of_a_long_line_shows_the_part_that_differs() {
+    let line = "x".repeat(1000);
+    let told = story(
+        1,
+        &format!("C: {line}\nS: Server says: {}y", &line[1..]),
+        Split::LineByLine,
+    );
+    let (before, after) = told.split_once("^ expected").unwrap();
+    let mut lines = before.lines().rev();
+    let caret = lines.next().unwrap().len();
+    let shown = lines.next().unwrap();
+    assert!(shown.starts_with("    [...] xxx"), "{told}");
+    assert_eq!(
+        caret,
+        shown.len() - 1,
+        "the caret is under the last x: {told}"
+    );
+    assert!(after.contains("y\n"), "{told}");
+}

@@ -98,7 +98,9 @@ impl Client {
 
     fn hears(&mut self) -> String {
         let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
+        if let Err(error) = self.0.read_line(&mut line) {
+            panic!("the server says nothing: {error}");
+        }
         line
     }
 }

@@ -82,12 +82,12 @@ impl Player {
 
     fn play(&mut self, conversation: &Conversation, split: Split) -> Result<(), Difference> {
         let pipelined = matches!(split, Split::OneSegment | Split::WithinLineEnds);
-        let mut segment = Vec::new();
+        let mut segment: Vec<&[u8]> = Vec::new();
         let mut expected = Vec::new();
         for step in &conversation.steps {
             match step {
                 Step::Send(bytes) => {
-                    segment.extend_from_slice(bytes);
+                    segment.push(bytes);
                     if !pipelined || ends_a_group(bytes) {
                         self.send(&mut segment, split);
                     }
@@ -112,24 +112,17 @@ impl Player {
     }
 
     /// Sends what there is. A server that is gone shows itself at the next read.
-    fn send(&mut self, segment: &mut Vec<u8>, split: Split) {
-        for line in segment.split_inclusive(|&byte| byte == b'\n') {
-            self.story.push(match line.strip_suffix(b"\r\n") {
-                Some(text) if text.iter().all(|byte| matches!(byte, b' '..=b'~')) => {
-                    format!("C: {}", shown(text))
-                }
-                _ => format!("C: b\"{}\"", line.escape_ascii()),
-            });
-        }
+    fn send(&mut self, segment: &mut Vec<&[u8]>, split: Split) {
+        self.story.extend(segment.iter().map(|said| spoken(said)));
+        let bytes = std::mem::take(segment).concat();
         let pieces: Vec<&[u8]> = match split {
-            Split::LineByLine | Split::OneSegment => vec![segment],
-            Split::WithinLineEnds => segment.split_inclusive(|&byte| byte == b'\r').collect(),
-            Split::ByteByByte => segment.chunks(1).collect(),
+            Split::LineByLine | Split::OneSegment => vec![&bytes],
+            Split::WithinLineEnds => bytes.split_inclusive(|&byte| byte == b'\r').collect(),
+            Split::ByteByByte => bytes.chunks(1).collect(),
         };
         for piece in pieces {
             let _ = self.stream.write_all(piece);
         }
-        segment.clear();
     }
 
     fn expect_all(&mut self, expected: &mut Vec<Step>) -> Result<(), Difference> {
@@ -335,14 +328,16 @@ impl Player {
             "the conversation went another way, with {}:\n\n",
             target.name
         );
-        for line in &self.story {
-            let cut = line.char_indices().nth(LONGEST_SHOWN).map(|(at, _)| at);
-            let _ = match cut {
-                Some(at) => writeln!(told, "    {}[... {} octets]", &line[..at], line.len()),
-                None => writeln!(told, "    {line}"),
-            };
+        let (last, before) = self
+            .story
+            .split_last()
+            .map_or(("", &[][..]), |(last, before)| (last, before));
+        for line in before {
+            let _ = writeln!(told, "    {}", excerpt(line, 0).0);
         }
-        let caret = " ".repeat(difference.column);
+        let (last, column) = excerpt(last, difference.column);
+        let caret = " ".repeat(column);
+        let _ = writeln!(told, "    {last}");
         let _ = writeln!(told, "    {caret}^ expected: {}\n", difference.expected);
         if let Some(why) = &self.because {
             let _ = writeln!(told, "why: {why}");
@@ -365,7 +360,7 @@ impl Player {
 }
 
 /// How much of a long line a story shows, in characters.
-const LONGEST_SHOWN: usize = 300;
+const LONGEST_SHOWN: usize = 160;
 
 /// How much a shell can be asked to print, in octets.
 const LONGEST_TYPED: usize = 4000;
@@ -406,6 +401,36 @@ pub fn matches_pattern(text: &[u8], pattern: &str) -> Result<(), usize> {
 
 fn shown(text: &[u8]) -> String {
     smtp_from_scratch::transcript::printable(text).into_owned()
+}
+
+/// What the client sent, in the notation.
+fn spoken(bytes: &[u8]) -> String {
+    match bytes.strip_suffix(b"\r\n") {
+        Some(text) if text.iter().all(|byte| matches!(byte, b' '..=b'~')) => {
+            format!("C: {}", shown(text))
+        }
+        _ => format!("C: b\"{}\"", bytes.escape_ascii()),
+    }
+}
+
+/// As much of a long line as a story shows, around `column`, and where the column is in that.
+fn excerpt(line: &str, column: usize) -> (String, usize) {
+    let length = line.chars().count();
+    if length <= LONGEST_SHOWN {
+        return (line.to_string(), column);
+    }
+    let start = column.saturating_sub(LONGEST_SHOWN / 2);
+    let before = if start > 0 { "[...] " } else { "" };
+    let part: String = line.chars().skip(start).take(LONGEST_SHOWN).collect();
+    let after = if start + LONGEST_SHOWN < length {
+        " [...]"
+    } else {
+        ""
+    };
+    (
+        format!("{before}{part}{after}"),
+        column - start + before.len(),
+    )
 }
 
 /// What to type to see the same.
