@@ -5,10 +5,14 @@
 #
 # It ends with code 0 if every client that is here has delivered. A client that isn't here is named,
 # with what to install. What has arrived is on the server's terminal: each mail's subject names its
-# client, and its body has a line that begins with a dot and a line that is nothing but one.
+# client, and the body has a line that begins with a dot and a line that is nothing but one.
 set -uo pipefail
 
 server=${1:-127.0.0.1:2525}
+if ! [[ $server =~ ^[^:]+:[0-9]+$ ]]; then
+    printf 'usage: scripts/clients.sh [HOST:PORT], such as 127.0.0.1:2525\n' >&2
+    exit 2
+fi
 host=${server%:*}
 port=${server##*:}
 from=sender@example.com
@@ -108,7 +112,7 @@ attempt msmtp msmtp 'apt install msmtp' \
     msmtp --file=no-settings --host="$host" --port="$port" --from="$from" "${to[@]}"
 # s-nail writes the header itself and wants the body only.
 attempt s-nail s-nail 'apt install s-nail' \
-    sh -c 'sed "1,/^$/d" | s-nail "$@"' sh -:/ -S v15-compat -S mta="smtp://$server" -S smtp-auth=none -S from="$from" \
+    sh -c 'sed "1,/^$/d" | s-nail "$@"' sh -:/ -S v15-compat -S mta="smtp://$server" -S smtp-auth=none -S nosave -S from="$from" \
     -s 'sent by s-nail' "${to[@]}"
 attempt go go 'apt install golang-go' \
     go run send.go "$server" "$from" "${to[@]}"

@@ -3,8 +3,9 @@
 #
 #   scripts/talk.sh [STAGE]     STAGE is 1 to 7; the last one if it isn't given
 #
-# The lines are those of the module documentation in src/stages/. What the client says goes through
-# a plain `nc HOST PORT`, whichever netcat that is, and what comes back is shown as it comes.
+# It starts the stage's server on a free port and ends it afterwards. The lines are those of the module
+# documentation in src/stages/. What the client says goes through a plain `nc HOST PORT`, whichever
+# netcat that is, and what comes back is shown as it comes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -64,4 +65,8 @@ sed -n '/^\/\/! ```smtp/,/^\/\/! ```$/s/^\/\/! C: \{0,1\}//p' "${sources[stage -
         printf '%s\n' "$line" >&3
         sleep "$pace"
     done
-printf '{the client hangs up}\n'
+if grep -q '^//! C: QUIT' "${sources[stage - 1]}"; then
+    printf '{the server closes the connection}\n'
+else
+    printf '{the client closes the connection}\n'
+fi

@@ -10,6 +10,7 @@ use crate::path;
 use crate::server;
 use crate::settings::{DEFAULT_MAX_RECIPIENTS, DEFAULT_MAX_SIZE, Settings};
 use crate::stages::{self, STAGES, Stage, stage06_data};
+use crate::transcript::printable;
 
 /// Where the server listens unless told otherwise: on this machine only, and on a port that needs
 /// no privilege.
@@ -103,7 +104,6 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, Usage
             ..Settings::default()
         },
     };
-    let mut first = true;
     while let Some(argument) = arguments.next() {
         let argument = argument?;
         let (flag, attached) = match argument.split_once('=') {
@@ -121,7 +121,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, Usage
                 .unwrap_or_else(|| Err(UsageError(format!("{flag} needs a value")))),
         };
         match flag {
-            "serve" if first => {}
+            "serve" => {}
             "--help" | "-h" => return Ok(Request::Help),
             "--version" | "-V" => return Ok(Request::Version),
             "--quiet" => serve.settings.quiet = true,
@@ -131,15 +131,15 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, Usage
             "--max-size" => serve.settings.max_size = at_least_one(flag, &value()?)?,
             "--max-recipients" => serve.settings.max_recipients = at_least_one(flag, &value()?)?,
             _ if flag.starts_with('-') => {
+                let flag = printable(flag.as_bytes());
                 return Err(UsageError(format!("{flag} is not a flag of this program")));
             }
             _ => {
                 return Err(UsageError(format!(
-                    "{flag:?} is not a command; there is only `serve`"
+                    "{flag:?} is not a command; there is only serve"
                 )));
             }
         }
-        first = false;
     }
     Ok(Request::Serve(serve))
 }
@@ -189,13 +189,16 @@ smtp-from-scratch: an SMTP server told in stages
 
 usage: smtp-from-scratch [serve] [flags]
 
-  --listen ADDRESS:PORT  where to listen ({DEFAULT_LISTEN}); port 0 takes a free one
-  --stage N|NAME         which stage to run (the last)
-  --hostname NAME        the name the server gives itself (localhost)
-  --max-size BYTES       the largest message taken ({DEFAULT_MAX_SIZE})
-  --max-recipients N     the most recipients of one message ({DEFAULT_MAX_RECIPIENTS})
-  --quiet                keep the conversation off the terminal
-  --help, --version
+  --listen ADDRESS:PORT  where to listen; port 0 takes a free one
+                         (default {DEFAULT_LISTEN})
+  --stage N|NAME         which stage to run (default: the last)
+  --hostname NAME        the name the server gives itself (default localhost)
+  --max-size BYTES       the largest message taken (default {DEFAULT_MAX_SIZE})
+  --max-recipients N     the most recipients of a mail (default {DEFAULT_MAX_RECIPIENTS})
+  --quiet                keep the conversation off the terminal; for a program that
+                         starts the server and doesn't read on what it prints
+  -h, --help             print this
+  -V, --version          print the version
 
 stages:
 "
@@ -237,7 +240,7 @@ fn serve(request: Serve) -> String {
 fn cannot_listen(listen: &str, error: &io::Error) -> String {
     let what_to_do = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "Another server has this port. Stop it, or choose another port with --listen, such as --listen 127.0.0.1:2526"
+            "Another server has this port. Stop it, or choose another port, such as --listen 127.0.0.1:2526 (with cargo: cargo run -- --listen 127.0.0.1:2526)"
         }
         io::ErrorKind::PermissionDenied => {
             "Ports below 1024 need a privilege. Choose a higher one, such as --listen 127.0.0.1:2525"

@@ -1,4 +1,5 @@
-//! The header section and its fields (RFC 5322, 2.1 and 2.2; chapter 6).
+//! The header section and its fields (RFC 5322, 2.1 and 2.2; chapter 6). RFC 5322 is to the letter what
+//! RFC 5321 is to its envelope.
 //!
 //! A message is a header section, an empty line, and a body. SMTP carries both without looking
 //! inside (RFC 5321, 2.3.9); we look to show the mail to a person, so nothing here ever fails.
@@ -10,7 +11,8 @@ use std::borrow::Cow;
 pub struct Field<'a> {
     /// Its name, such as `Subject`: printable ASCII without a colon. Case means nothing.
     pub name: &'a [u8],
-    /// Its value, unfolded, without white space around it. Any bytes.
+    /// Its value in one line, even if it was sent in several ([unfolded](fields)), without white space
+    /// around it. Any bytes.
     pub value: Cow<'a, [u8]>,
 }
 

@@ -1,13 +1,13 @@
 //! An SMTP server from nothing but the standard library, told in stages.
 //!
 //! Every stage is one module, every module is a server that runs (`cargo run -- --stage 4`), and
-//! each stands on the one below it. Read them in this order; each introduces the files at its right.
+//! each stands on the one below it. Read them in this order; the last column has what else is new.
 //!
 //! | stage | what it adds | also new |
 //! | --- | --- | --- |
 //! | [1 echo](stages::stage01_echo) | a thread for each client, and a line that comes back | [`server`], [`transcript`], [`settings`] |
 //! | [2 greeting](stages::stage02_greeting) | 220, then listen | [`wire`], [`reply`] |
-//! | [3 commands](stages::stage03_commands) | a line is a verb and its argument; HELO and EHLO | [`command`], [`session`] |
+//! | [3 commands](stages::stage03_commands) | a line is a verb and its argument; HELO and EHLO | [`command`], [`session`] (of [`mail`], chapter 4) |
 //! | [4 mail](stages::stage04_mail) | MAIL: who the message is from | [`path`], [`parameter`], [`mail`] |
 //! | [5 rcpt](stages::stage05_rcpt) | RCPT: whom it is for | |
 //! | [6 data](stages::stage06_data) | DATA: the message itself, and where it ends | [`header`] |
@@ -17,8 +17,13 @@
 //! [`stages::stage03_commands`], and each stage is a function `answer(session, command)` that
 //! handles the verbs of its chapter and hands every other command to the stage below.
 //!
-//! The specification is [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321); a bare section number
-//! in these pages is one of its sections.
+//! Every stage has a list, *what the quick version gets wrong*. The quick version is the one that most of
+//! us write first; in bold stands its mistake, and behind it why it is one.
+//!
+//! SMTP is the Simple Mail Transfer Protocol, by which a *client* (a mail program, an application,
+//! another mail server) hands mail to a *server*. Its specification is
+//! [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321); a bare section number in these pages is one of
+//! its sections.
 
 pub mod cli;
 pub mod command;

@@ -40,14 +40,15 @@ pub type Converse = fn(Connection) -> io::Result<()>;
 
 /// Accepts clients for ever and gives each a thread of its own that runs `converse`.
 ///
-/// Nothing that happens to one client ends the loop: an accept or a thread that fails is reported
-/// and the next client is served.
+/// Nothing that happens to one client ends the loop: an accept or a thread that fails is reported,
+/// once while it goes on failing, and the next client is served.
 pub fn serve(listener: &TcpListener, settings: Settings, converse: Converse) -> ! {
     let settings = Arc::new(settings);
     let mut number: u64 = 0;
+    let mut failing = false;
     loop {
-        number += 1;
         let started = listener.accept().and_then(|(stream, peer)| {
+            number += 1;
             let connection = Connection {
                 stream,
                 peer,
@@ -59,9 +60,15 @@ pub fn serve(listener: &TcpListener, settings: Settings, converse: Converse) -> 
                 .stack_size(STACK_SIZE)
                 .spawn(move || attend(connection, converse))
         });
-        if let Err(error) = started {
-            transcript::error(format_args!("cannot take in a client: {error}"));
-            thread::sleep(REST_AFTER_ERROR);
+        match started {
+            Ok(_) => failing = false,
+            Err(error) => {
+                if !failing {
+                    transcript::error(format_args!("cannot take in a client: {error}"));
+                }
+                failing = true;
+                thread::sleep(REST_AFTER_ERROR);
+            }
         }
     }
 }

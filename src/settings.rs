@@ -18,9 +18,10 @@ pub type Keep = dyn Fn(&Mail, &Transcript) -> io::Result<()> + Send + Sync;
 
 /// One for the whole server; every connection shares it.
 pub struct Settings {
-    /// The name the server gives itself, a domain or an address literal (4.1.1.1).
+    /// The name the server gives itself: a domain, or an address in brackets such as `[127.0.0.1]`
+    /// (4.1.1.1).
     pub hostname: String,
-    /// The size limit of one message in octets, line ends counted as sent, stuffed dots not.
+    /// The size limit of one message in octets, line ends counted as they are sent.
     pub max_size: usize,
     /// The limit of recipients for one message.
     pub max_recipients: usize,

@@ -32,15 +32,16 @@ impl Transcript {
         }
     }
 
-    /// Shows a line the client sent, given without its line end.
-    ///
-    /// What follows `AUTH PLAIN` is a password, whether or not we understand the command.
+    /// Whether anything is shown at all.
+    pub fn is_shown(&self) -> bool {
+        self.shown
+    }
+
+    /// Shows a line the client sent, given without its line end and [without its
+    /// secrets](without_secrets).
     pub fn client(&self, line: &[u8]) {
         if self.shown {
-            match secret_start(line) {
-                Some(start) => self.show("C: ", &(printable(&line[..start]) + "...")),
-                None => self.show("C: ", &printable(line)),
-            }
+            self.show("C: ", &printable(without_secrets(line)));
         }
     }
 
@@ -71,7 +72,7 @@ pub fn error(what: fmt::Arguments<'_>) {
 }
 
 /// What can be shown of bytes that a stranger sent: text as it is, anything else as a Rust byte
-/// string. A tab is text; no other control character is.
+/// string. A tab is text; no other control character is, nor one that can't be seen.
 ///
 /// ```
 /// use smtp_from_scratch::transcript::printable;
@@ -83,28 +84,40 @@ pub fn error(what: fmt::Arguments<'_>) {
 /// ```
 pub fn printable(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(|c| c.is_control() && c != '\t') => Cow::Borrowed(text),
+        Ok(text) if text.chars().all(is_plain) => Cow::Borrowed(text),
         _ => Cow::Owned(format!("b\"{}\"", bytes.escape_ascii())),
     }
 }
 
-/// Where the secret begins in an AUTH command: after the mechanism, the initial response
-/// (RFC 4954, section 4).
-fn secret_start(line: &[u8]) -> Option<usize> {
-    let line_start = line
-        .iter()
-        .position(|&byte| byte != b' ' && byte != b'\t')?;
-    let verb = line.get(line_start..line_start + 5)?;
-    if !verb.eq_ignore_ascii_case(b"AUTH ") {
-        return None;
+/// Whether a terminal may draw this character: no control character, and none that is invisible or
+/// turns the direction of what stands around it.
+fn is_plain(character: char) -> bool {
+    let invisible = matches!(
+        character,
+        '\u{ad}' | '\u{61c}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}'
+    );
+    character == '\t' || !(character.is_control() || invisible)
+}
+
+/// What may be shown of a line that a client sent: of an AUTH command nothing but the verb. What
+/// follows is a password (RFC 4954, section 4), whether or not we understand the command, and a
+/// client that gets a space or a line end wrong sends its password all the same.
+///
+/// ```
+/// use smtp_from_scratch::transcript::without_secrets;
+///
+/// assert_eq!(without_secrets(b"AUTH PLAIN AGFkYQBzZWNyZXQ="), b"AUTH ...");
+/// assert_eq!(without_secrets(b"AUTHOR ada"), b"AUTHOR ada");
+/// ```
+pub fn without_secrets(line: &[u8]) -> &[u8] {
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
+    let word_start = line.iter().position(is_letter).unwrap_or(line.len());
+    let word = line[word_start..].split(|byte| !is_letter(byte)).next();
+    match word {
+        Some(word) if word.eq_ignore_ascii_case(b"AUTH") => b"AUTH ...",
+        _ => line,
     }
-    let argument_start = line_start + verb.len();
-    let argument = &line[argument_start..];
-    let mechanism_start = argument.iter().position(|&byte| byte != b' ')?;
-    let mechanism_end = argument[mechanism_start..]
-        .iter()
-        .position(|&byte| byte == b' ')?;
-    Some(argument_start + mechanism_start + mechanism_end + 1)
 }
 
 /// Where the lines go: to the terminal. A terminal that is gone (`cargo run | head -1`) is no
@@ -119,8 +132,10 @@ mod output {
         // Green for the server, cyan for the client, dim for the narrator: on a terminal only,
         // and not where the user asked for none (https://no-color.org).
         static COLOURED: OnceLock<bool> = OnceLock::new();
-        let coloured = *COLOURED
-            .get_or_init(|| io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+        let coloured = *COLOURED.get_or_init(|| {
+            let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            io::stdout().is_terminal() && !unwanted
+        });
         let (start, end) = match (coloured, speaker) {
             (false, _) => ("", ""),
             (true, "S: ") => ("\x1b[32m", "\x1b[0m"),
@@ -156,27 +171,39 @@ mod output {
 mod tests {
     use super::*;
 
-    fn shown_of_auth(line: &str) -> Option<&str> {
-        secret_start(line.as_bytes()).map(|start| &line[..start])
-    }
-
     #[test]
-    fn what_follows_the_auth_mechanism_is_a_secret() {
-        assert_eq!(shown_of_auth("AUTH PLAIN AGFkYQ=="), Some("AUTH PLAIN "));
-        assert_eq!(shown_of_auth("auth  login  YWRh"), Some("auth  login "));
-        assert_eq!(shown_of_auth("  AUTH PLAIN x"), Some("  AUTH PLAIN "));
-    }
-
-    #[test]
-    fn auth_without_an_initial_response_has_no_secret() {
-        for line in ["AUTH", "AUTH ", "AUTH LOGIN", "AUTHOR PLAIN x", "", " "] {
-            assert_eq!(shown_of_auth(line), None, "{line:?}");
+    fn of_an_auth_command_only_the_verb_is_shown() {
+        for line in [
+            "AUTH PLAIN AGFkYQ==",
+            "auth  login  YWRh",
+            " \tAUTH PLAIN x",
+            "AUTH\tPLAIN x",
+            "\rAUTH PLAIN x",
+            "\0AUTH PLAIN x",
+            "\u{feff}AUTH PLAIN x",
+            "AUTH=PLAIN x",
+            "AUTH secret",
+            "AUTH",
+        ] {
+            assert_eq!(without_secrets(line.as_bytes()), b"AUTH ...", "{line:?}");
         }
     }
 
     #[test]
-    fn unicode_control_characters_are_escaped_too() {
-        // U+009B is CSI, the one-character form of ESC [.
+    fn other_commands_are_shown_whole() {
+        for line in ["AUTHOR PLAIN x", "MAIL FROM:<a@b.c> AUTH=<>", "", " ", "\r"] {
+            assert_eq!(
+                without_secrets(line.as_bytes()),
+                line.as_bytes(),
+                "{line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn unicode_control_and_format_characters_are_escaped_too() {
+        // U+009B is CSI, the one-character form of ESC [. U+202E writes from right to left.
         assert_eq!(printable("\u{9b}2J".as_bytes()), r#"b"\xc2\x9b2J""#);
+        assert_eq!(printable("\u{202e}".as_bytes()), r#"b"\xe2\x80\xae""#);
     }
 }

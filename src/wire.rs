@@ -6,9 +6,12 @@
 //! The one rule about writing: **replies leave just before the thread would wait for the client**,
 //! and not earlier. A client that sends ten commands in one segment (pipelining, RFC 2920) gets ten
 //! replies in one segment, and nobody ever waits for a reply that sits in a buffer.
+//!
+//! At a first reading, [`Wire::read_line`], [`Wire::reply`] and [`Wire::flush`] are enough. What the buffer
+//! does while a message flows belongs to chapter 6, and the rest makes busy servers cheaper.
 
 use std::io::{self, BufRead, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,6 +31,9 @@ const LARGEST_DATA_BUFFER: usize = 64 * 1024;
 /// Replies that wait beyond this many octets are sent at once, so that a flood of tiny commands
 /// can't pile up large answers in memory.
 const MAX_WAITING_REPLIES: usize = 4096;
+
+/// How long a client that was told goodbye may take to close its side.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(1);
 
 /// A yield that took longer than this found the processors busy with something else. See
 /// [`Wire::let_others_run`].
@@ -157,6 +163,26 @@ impl Wire {
         let sent = self.stream.write_all(&self.output);
         self.output.clear();
         sent
+    }
+
+    /// Sends the replies that wait and ends the conversation from our side.
+    ///
+    /// To close a connection while bytes lie in it unread is to break it: TCP then takes back the
+    /// replies that the client hasn't read yet. So what a client still sends is read and forgotten,
+    /// for a moment.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn close(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.stream.shutdown(Shutdown::Write)?;
+        self.stream.set_read_timeout(Some(LONGEST_GOODBYE))?;
+        let start = Instant::now();
+        // An end, a timeout, a broken connection: whatever comes, it is over.
+        while start.elapsed() < LONGEST_GOODBYE
+            && matches!(self.stream.read(&mut self.input), Ok(length) if length > 0)
+        {}
+        Ok(())
     }
 
     /// Like [`BufRead::fill_buf`], for message data: the buffer is larger, and while reads come back

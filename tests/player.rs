@@ -101,9 +101,10 @@ fn the_story_has_the_conversation_a_caret_the_reason_and_a_line_to_type() {
            ^ expected: S: 503 NAIL first
 
 why: 3.3: there is no mail yet
-try it by hand:
+try it by hand (Ctrl-C ends nc):
     cargo run -- --stage 5
-    printf 'HELO client.example\\r\\nRCPT TO:<it'\\''s 100%%@example.org>\\r\\n' | nc 127.0.0.1 2525
+    (sleep 1; printf 'HELO client.example\\r\\n'; sleep 1; \
+printf 'RCPT TO:<it'\\''s 100%%@example.org>\\r\\n'; sleep 1) | nc 127.0.0.1 2525
 "
     );
 }
@@ -112,6 +113,39 @@ try it by hand:
 fn the_story_of_a_cut_says_that_the_cut_matters() {
     let told = story(3, "S: 220 ...\nC: HELO\nS: 250 ...", Split::ByteByByte);
     assert!(told.contains("This time they came byte by byte."), "{told}");
+
+    let told = story(3, "S: 220 ...\nC: HELO\nS: 250 ...", Split::WithinLineEnds);
+    assert!(
+        told.contains("printf 'HELO\\r'; sleep 1; printf '\\n'; sleep 1"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_long_story_is_told_by_its_ends() {
+    let lines = "C: HULLO\nS: 500 ...\n".repeat(1000);
+    let told = story(
+        3,
+        &format!("S: 220 ...\n{lines}C: HULLO\nS: 250 ..."),
+        Split::LineByLine,
+    );
+    assert!(told.lines().count() < 60, "{told}");
+    assert!(told.contains("    [... 1962 lines ...]\n"), "{told}");
+    assert!(
+        told.contains("the client sent 7007 octets, too many to type"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_server_that_is_gone_is_said_to_be_gone() {
+    let mut server = target::start(3, |_| ());
+    server.address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let told = play(&server, &Conversation::default(), Split::LineByLine).unwrap_err();
+    assert!(told.starts_with("nobody listens on 127.0.0.1:"), "{told}");
 }
 
 #[test]

@@ -207,7 +207,7 @@ fn an_overlong_line_is_skipped_to_its_end() {
         &format!(
             "
             S: 220 ...
-            {{4.5.3.1.9: a line that is too long gets one 500, and its tail is not the next command}}
+            {{4.5.3.1.9: a line of 40,000 octets is too long and gets one 500, and its tail is not the next command}}
             C: {tail}
             S: 500 ...
             C: HELO client.example

@@ -47,6 +47,7 @@ fn a_helo_that_was_refused_is_no_helo() {
         4..,
         "
         S: 220 ...
+        {4.1.1.1: HELO takes a name}
         C: HELO
         S: 501 ...
         {4.1.4: after a refused HELO the state is what it was}
@@ -82,6 +83,7 @@ fn ehlo_and_helo_forget_the_transaction() {
             "
             C: MAIL FROM:<ada@example.org>
             S: 250 ...
+            {4.1.4: EHLO may be issued again at any time}
             C: EHLO client.example
             S: 250 ...
             {4.1.4: a new EHLO resets the session as RSET does}
@@ -114,6 +116,7 @@ fn a_refused_helo_keeps_the_transaction() {
             "
             C: MAIL FROM:<ada@example.org>
             S: 250 ...
+            {4.1.1.1: HELO takes a name}
             C: HELO
             S: 501 ...
             {4.1.4: the server stays in the state that it was in before a refused HELO}
@@ -195,13 +198,13 @@ fn a_path_against_the_grammar_is_501() {
 
 #[test]
 fn a_path_over_its_size_is_501() {
-    let local_part = format!(" FROM:<{}@example.org>", "a".repeat(65));
-    let path = format!(" FROM:<ada@{}>", "d".repeat(253));
-    refused(
-        501,
-        &[&local_part, &path],
-        "4.5.3.1: a local part has 64 octets, a path 256",
-    );
+    // The sizes are what a server must take (4.5.3.1); that ours takes no more is its own affair.
+    for path in [
+        format!("<{}@example.org>", "a".repeat(65)),
+        format!("<ada@{}>", "d".repeat(253)),
+    ] {
+        ours_plays(4.., &greeted(&format!("C: MAIL FROM:{path}\nS: 501 ...")));
+    }
 }
 
 #[test]
@@ -232,7 +235,7 @@ fn every_form_of_path_is_taken() {
     plays(
         4..,
         &greeted(&format!(
-            "{{4.5.3.1: sizes}}\nC: MAIL FROM:{longest}\nS: 250 ..."
+            "{{4.5.3.1: a local part has 64 octets, a path 256}}\nC: MAIL FROM:{longest}\nS: 250 ..."
         )),
     );
 }
@@ -241,7 +244,7 @@ fn every_form_of_path_is_taken() {
 fn the_word_from_may_be_in_any_case() {
     plays(
         4..,
-        &greeted("{2.4}\nC: mail from:<ada@example.org>\nS: 250 ..."),
+        &greeted("{2.4: FROM: isn't case sensitive}\nC: mail from:<ada@example.org>\nS: 250 ..."),
     );
 }
 

@@ -5,8 +5,7 @@ mod support;
 use support::player::{Split, play};
 use support::zoo::{Mistake, catches};
 use support::{
-    conversation, documented_conversation, keeps, mail, needs_our_own_server, ours_plays, plays,
-    target,
+    conversation, documented_conversation, needs_our_own_server, ours_plays, plays, target,
 };
 
 /// A session from the greeting to a MAIL, and then `lines`.
@@ -140,73 +139,6 @@ fn a_source_route_is_taken() {
             S: 250 ...
             ",
         ),
-    );
-}
-
-#[test]
-fn a_refused_recipient_leaves_the_others_standing() {
-    keeps(
-        6..,
-        &begun(
-            "
-            C: RCPT TO:<bob@example.com>
-            S: 250 ...
-            C: RCPT TO:<nobody>
-            S: 501 ...
-            C: RCPT TO:<carol@example.com>
-            S: 250 ...
-            C: DATA
-            S: 354 ...
-            C: .
-            S: 250 ...
-            ",
-        ),
-        "each recipient is accepted or refused by itself (3.3)",
-        &[mail(
-            "ada@example.org",
-            &["bob@example.com", "carol@example.com"],
-            b"",
-        )],
-    );
-}
-
-#[test]
-fn a_server_that_remembers_only_the_last_recipient_is_caught() {
-    catches(
-        a_refused_recipient_leaves_the_others_standing,
-        Mistake::OneRecipientOnly,
-        "each recipient is accepted or refused by itself",
-    );
-}
-
-#[test]
-fn a_path_is_kept_without_its_brackets_and_its_route() {
-    keeps(
-        6..,
-        &begun(
-            r#"
-            C: RCPT TO:<@hosta.int,@jkl.org:userc@d.bar.org>
-            S: 250 ...
-            C: RCPT TO:<"Quoted \> Person"@Example.COM>
-            S: 250 ...
-            C: RCPT TO: <postMaster>
-            S: 250 ...
-            C: DATA
-            S: 354 ...
-            C: .
-            S: 250 ...
-            "#,
-        ),
-        "4.1.1.3: the route is stripped off; 2.4: the case of a local part is kept",
-        &[mail(
-            "ada@example.org",
-            &[
-                "userc@d.bar.org",
-                r#""Quoted \> Person"@Example.COM"#,
-                "postMaster",
-            ],
-            b"",
-        )],
     );
 }
 

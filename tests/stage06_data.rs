@@ -12,8 +12,8 @@ use support::{
     ours_plays, plays, skipped, target,
 };
 
-/// A session from the greeting to a recipient, and then `lines`.
-fn addressed(lines: &str) -> String {
+/// A session from the greeting to a MAIL, and then `lines`.
+fn begun(lines: &str) -> String {
     format!(
         "
         S: 220 ...
@@ -21,11 +21,16 @@ fn addressed(lines: &str) -> String {
         S: 250 ...
         C: MAIL FROM:<ada@example.org>
         S: 250 ...
-        C: RCPT TO:<bob@example.com>
-        S: 250 ...
         {lines}
         "
     )
+}
+
+/// The same with a recipient.
+fn addressed(lines: &str) -> String {
+    begun(&format!(
+        "C: RCPT TO:<bob@example.com>\nS: 250 ...\n{lines}"
+    ))
 }
 
 /// The mail of such a session.
@@ -56,7 +61,7 @@ fn data_without_a_recipient_is_503() {
         S: 250 ...
         C: DATA
         S: 503 ...
-        C: RCPT TO:<nobody>
+        C: RCPT TO:
         S: 501 ...
         C: DATA
         S: 503 ...
@@ -86,6 +91,74 @@ fn data_with_an_argument_is_501() {
             S: 250 ...
             ",
         ),
+    );
+}
+
+#[test]
+fn a_refused_recipient_leaves_the_others_standing() {
+    keeps(
+        6..,
+        &begun(
+            "
+            C: RCPT TO:<bob@example.com>
+            S: 250 ...
+            {3.3: each recipient is accepted or refused by itself}
+            C: RCPT TO:
+            S: 501 ...
+            C: RCPT TO:<carol@example.com>
+            S: 250 ...
+            C: DATA
+            S: 354 ...
+            C: .
+            S: 250 ...
+            ",
+        ),
+        "each recipient is accepted or refused by itself (3.3)",
+        &[mail(
+            "ada@example.org",
+            &["bob@example.com", "carol@example.com"],
+            b"",
+        )],
+    );
+}
+
+#[test]
+fn a_server_that_remembers_only_the_last_recipient_is_caught() {
+    catches(
+        a_refused_recipient_leaves_the_others_standing,
+        Mistake::OneRecipientOnly,
+        "each recipient is accepted or refused by itself",
+    );
+}
+
+#[test]
+fn a_path_is_kept_without_its_brackets_and_its_route() {
+    keeps(
+        6..,
+        &begun(
+            r#"
+            C: RCPT TO:<@hosta.int,@jkl.org:userc@d.bar.org>
+            S: 250 ...
+            C: RCPT TO:<"Quoted \> Person"@Example.COM>
+            S: 250 ...
+            C: RCPT TO:<postMaster>
+            S: 250 ...
+            C: DATA
+            S: 354 ...
+            C: .
+            S: 250 ...
+            "#,
+        ),
+        "4.1.1.3: the route is stripped off; 2.4: the case of a local part is kept",
+        &[mail(
+            "ada@example.org",
+            &[
+                "userc@d.bar.org",
+                r#""Quoted \> Person"@Example.COM"#,
+                "postMaster",
+            ],
+            b"",
+        )],
     );
 }
 
@@ -173,6 +246,7 @@ fn lf_dot_lf_is_content_after_a_crlf_data_command() {
             C: b"before\n.\nMAIL FROM:<eve@example.org>\r\n"
             C: .
             S: 250 ...
+            {4.1.1.4: LF . LF must not be taken for the end of the data. A 250 here is for the MAIL in the message: a mail was smuggled in}
             C: HULLO
             S: 500 ...
             "#,
@@ -203,6 +277,7 @@ fn lf_dot_crlf_is_content_after_a_crlf_data_command() {
             C: b"before\n.\r\nMAIL FROM:<eve@example.org>\r\n"
             C: .
             S: 250 ...
+            {4.1.1.4: LF . CRLF is no end of the data either. A 250 here is for the MAIL in the message: a mail was smuggled in}
             C: HULLO
             S: 500 ...
             "#,
@@ -243,6 +318,7 @@ fn no_other_line_end_around_a_dot_ends_the_data() {
                 C: b"before{around}HULLO\r\n"
                 C: .
                 S: 250 ...
+                {{4.1.1.4: only CRLF . CRLF ends the data; this is the first command after it}}
                 C: HULLO
                 S: 500 ...
                 "#

@@ -13,20 +13,21 @@
 //! {the server closes the connection}
 //! ```
 //!
-//! To try it: `cargo run -- --stage 1`, and in another terminal `nc localhost 2525`.
+//! To try it: `cargo run -- --stage 1`, and in another terminal `nc localhost 2525`. Ctrl-C ends
+//! either.
 //!
 //! What the quick version gets wrong:
 //!
-//! - **One read is one message.** It isn't. TCP carries bytes in order and knows no messages: the
+//! - **Taking one read for one message.** TCP carries bytes in order and knows no messages: the
 //!   line that a client wrote at once may arrive in two reads, and two lines may arrive in one. A
 //!   server that answers each *read* works on the desk and fails on the network. What makes a
 //!   message here is the line end, so this server reads up to the line end.
-//! - **Read until the line ends.** A client that never ends its line would fill the memory. A line
-//!   is therefore held up to [`LONGEST_PIECE`] octets; a longer one comes back in pieces, and still
-//!   as one line.
-//! - **Text.** A client may send any byte. What was received as bytes is sent back as bytes;
+//! - **Holding a line until it ends.** A client that never ends its line would fill the memory. A
+//!   line is therefore held up to [`LONGEST_PIECE`] octets (the RFC's word for bytes of eight bits); a
+//!   longer one comes back in pieces, and still as one line.
+//! - **Expecting text.** A client may send any byte. What was received as bytes is sent back as bytes;
 //!   turning it into a `String` would end the conversation at the first `é` in Latin-1.
-//! - **The loop ends at the first error.** A client that breaks off, or an accept that fails, is
+//! - **Ending the loop at the first error.** A client that breaks off, or an accept that fails, is
 //!   daily business. It ends that client's thread, not the server.
 //!
 //! SMTP runs over exactly such a two-way stream of bytes (RFC 5321, 2.1), and its lines end in
@@ -35,6 +36,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use crate::server::Connection;
+use crate::transcript::without_secrets;
 
 /// How much of a line is held in memory, in octets.
 pub const LONGEST_PIECE: usize = 1024;
@@ -49,16 +51,17 @@ pub fn converse(connection: Connection) -> io::Result<()> {
     let stream = &connection.stream;
     let transcript = &connection.transcript;
     let input = BufReader::with_capacity(LONGEST_PIECE, stream);
-    echo(input, stream, |line, answer| {
-        transcript.client(line.trim_ascii_end());
-        transcript.server(answer.trim_ascii_end());
+    echo(input, stream, |prefix, line| {
+        let line = without_secrets(line.trim_ascii_end());
+        transcript.client(line);
+        transcript.server(&[prefix, line].concat());
     })?;
     transcript.narrate(format_args!("the client closes its side"));
     Ok(())
 }
 
-/// Sends each line from `input` back to `output` with the prefix in front, and tells `show` about
-/// both, line ends included.
+/// Sends each line from `input` back to `output` with a prefix in front, and shows `show` both, the
+/// prefix and the line with its end.
 ///
 /// ```
 /// use smtp_from_scratch::stages::stage01_echo::echo;
@@ -88,7 +91,8 @@ pub fn echo(
             return Ok(());
         }
         output.write_all(&answer)?;
-        show(&answer[line_start..], &answer);
+        let (prefix, line) = answer.split_at(line_start);
+        show(prefix, line);
         at_line_start = answer.ends_with(b"\n");
     }
 }

@@ -16,8 +16,8 @@
 //!
 //! What the quick version gets wrong:
 //!
-//! - **No space and text after the code.** `220\r\n` is legal for a client to receive and yet breaks
-//!   clients; the RFC asks for the name of the host as the first word (4.3.1).
+//! - **The code and nothing else.** A client must take `220` alone (4.2), and some don't. The server
+//!   owes it a space and its own name as the first word (4.3.1).
 //! - **`\n` as the line end.** A reply line ends in CR LF (2.3.8, 4.2). Many clients wait for the CR.
 //! - **`println!` of what a client said.** A terminal obeys the bytes that it is shown: a stranger's
 //!   `ESC [` clears your screen, or worse. What isn't text is shown escaped; see

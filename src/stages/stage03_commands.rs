@@ -4,8 +4,9 @@
 //! The client sends one, the server sends one reply, and so on until the client leaves: RFC 5321, 4.3.1 calls
 //! it an alternating dialogue. [`converse`] is that dialogue, and every later stage uses it.
 //!
-//! The first command is HELO, or EHLO from a client that knows of extensions (3.2, 4.1.1.1). With it
-//! the client says its name, and any mail that was begun is forgotten.
+//! The first command is HELO, or EHLO from a client that knows of extensions, which are for a later
+//! day (3.2, 4.1.1.1). With it the client says its name. A client that says it once more begins anew:
+//! from stage 4 on, a mail that was begun is then forgotten.
 //!
 //! ```smtp
 //! S: 220 localhost ESMTP ready
@@ -27,14 +28,15 @@
 //!
 //! What the quick version gets wrong:
 //!
-//! - **Case.** `helo` is `HELO` (2.4).
-//! - **A bad line ends the session.** The RFC forbids it (3.8): answer 500 and go on. That holds for
+//! - **Caring about case.** `helo` is `HELO` (2.4).
+//! - **Ending the session at a bad line.** The RFC forbids it (3.8): answer 500 and go on. That holds for
 //!   an empty line, for bytes that are no text, and for a line that is too long; the last is skipped
 //!   to its end, or its tail would be taken for the next command.
 //! - **`line[4..]`.** It panics on a short line, and in the middle of a character. `split_once` doesn't.
-//! - **A reply is written at once.** A client may send several commands in one segment. Their replies
-//!   leave together when the server has nothing left to read, and not before ([`crate::wire`]).
-//! - **HELO as a formality.** A second one is a reset (4.1.4).
+//! - **Writing each reply at once.** A client may send several commands in one segment, the unit in
+//!   which TCP carries bytes. Their replies leave together when the server has nothing left to read,
+//!   and not before ([`crate::wire`]).
+//! - **Taking HELO for a formality.** A second one is a reset (4.1.4).
 
 use std::io;
 use std::ops::ControlFlow;
@@ -47,7 +49,8 @@ use crate::session::Session;
 use crate::stages::stage02_greeting::greeting;
 use crate::wire::Line;
 
-/// A stage's answer to one command: it replies, and says whether the conversation goes on.
+/// A stage's answer to one command: it replies, and says whether the conversation goes on
+/// (`Continue`) or this was its end (`Break`).
 ///
 /// An error means that the connection broke.
 pub type Answer = fn(&mut Session, &Command) -> io::Result<ControlFlow<()>>;
@@ -78,7 +81,7 @@ pub fn converse(connection: Connection, answer: Answer) -> io::Result<()> {
             Err(refusal) => session.reply(&refusal)?,
         };
         if then.is_break() {
-            return session.wire.flush();
+            return session.wire.close();
         }
     }
 }

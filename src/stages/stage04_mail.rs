@@ -1,7 +1,9 @@
 //! Stage 4: MAIL, which opens a mail transaction.
 //!
-//! `MAIL FROM:` carries the *reverse-path*: where to report it if the mail can't be delivered. It
-//! is the sender on the envelope, not the `From:` of the letter, and the two may differ.
+//! A *mail transaction* is what it takes to hand over one mail: MAIL, RCPT for each recipient, DATA
+//! with the message (RFC 5321, 3.3). `MAIL FROM:` carries the *reverse-path*: where to report it if
+//! the mail can't be delivered. It is the sender on the envelope, not the `From:` of the letter, and
+//! the two may differ.
 //!
 //! ```smtp
 //! S: 220 localhost ESMTP ready
@@ -19,7 +21,7 @@
 //! S: 503 A mail is begun already
 //! ```
 //!
-//! From here on order matters, and 503 says that a command came out of order (RFC 5321, 4.1.4).
+//! From here on order matters, and 503 says that a command came out of order (4.1.4).
 //! A command that is refused changes nothing: the session is where it was.
 //!
 //! The path itself follows a grammar (4.1.2), which is [`crate::path`]; behind it may stand
@@ -30,9 +32,10 @@
 //! - **`split(':')[1]`.** It panics on `MAIL` without a colon. A tutorial's server that dies of one
 //!   short line from a stranger is the rule, not the exception.
 //! - **Removing `<` and `>` wherever they are.** `"a>b"@example.org` is an address. So is
-//!   `<@relay.example:ada@example.org>`, where the mailbox begins after the colon.
-//! - **No sender, no mail.** `MAIL FROM:<>` is the null reverse-path. Every bounce has it, so that
-//!   bounces don't bounce for ever (4.5.5).
+//!   `<@relay.example:ada@example.org>`, where the mailbox begins after the colon: what stands
+//!   before it is an old *source route*.
+//! - **No sender, no mail.** `MAIL FROM:<>` is the null reverse-path. Every bounce (a report that a
+//!   mail couldn't be delivered) has it, so that bounces don't bounce for ever (4.5.5).
 //! - **A second MAIL replaces the first.** It must be refused, and the first stands (4.1.4).
 
 use std::io;
@@ -63,6 +66,7 @@ pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlo
     match command.verb {
         Verb::Mail => {
             let greeted = session.client_name.is_some();
+            // Accepted or refused, the client gets the reply.
             let (Ok(reply) | Err(reply)) = mail(greeted, &mut session.mail, command.argument);
             session.reply(&reply)
         }

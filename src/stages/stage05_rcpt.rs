@@ -27,8 +27,8 @@
 //!
 //! What the quick version gets wrong:
 //!
-//! - **One recipient.** `to = address` instead of `to.push(address)`: the last one gets the mail and
-//!   the others have a 250 that was a lie.
+//! - **Keeping one recipient.** `to = address` instead of `to.push(address)`: the last one gets the
+//!   mail, and the others were promised it with a 250.
 //! - **250 before MAIL.** Then a mail comes into being that nobody sent (3.3: 503).
 //! - **`<>` as a recipient.** The null path is for senders (4.1.2).
 //! - **No limit.** Every recipient is memory that a stranger fills. Beyond the limit the reply is 452,
@@ -63,6 +63,7 @@ pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlo
     match command.verb {
         Verb::Rcpt => {
             let max_recipients = session.settings.max_recipients;
+            // Accepted or refused, the client gets the reply.
             let (Ok(reply) | Err(reply)) =
                 rcpt(session.mail.as_mut(), command.argument, max_recipients);
             session.reply(&reply)

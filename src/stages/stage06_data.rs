@@ -1,8 +1,9 @@
 //! Stage 6: DATA, the message itself.
 //!
-//! The client says DATA, the server 354, and from then on lines are not commands: they are the
-//! message, up to a line that is nothing but a dot (RFC 5321, 4.1.1.4). A line of the message that
-//! begins with a dot is sent with one dot more, which the server takes off again (4.5.2).
+//! The client says DATA, the server answers 354, and from then on lines are not commands: they are
+//! the message, up to a line that is nothing but a dot (RFC 5321, 4.1.1.4). A line of the message
+//! that begins with a dot is sent with one dot more (it is *stuffed*), and the server takes that one
+//! off again (4.5.2).
 //!
 //! ```smtp
 //! S: 220 localhost ESMTP ready
@@ -31,9 +32,10 @@
 //!
 //! What the quick version gets wrong:
 //!
-//! - **`.\n` ends the message.** A sender can hide `LF . LF` in a message. A server that sees an end
-//!   there reads what follows as commands: a second mail, which the relay in between never saw
-//!   and never checked. That is SMTP smuggling (CVE-2023-51764). The rule here: *the message ends
+//! - **`.\n` ends the message.** Mail travels over several servers. A sender can put a lone dot
+//!   between two bare LFs into a message: the first server sees text and passes it on; a sloppy one
+//!   behind it sees the end, and takes the rest for commands, a second mail that the first server
+//!   never checked. That is SMTP smuggling (CVE-2023-51764). The rule here: *the message ends
 //!   the way its DATA command did.* After `DATA` CR LF, only CR LF `.` CR LF is an end. After `DATA`
 //!   LF, which is a person at a plain `nc`, a dot between LFs is. See [`DataReader`].
 //! - **Leaving the stuffed dots in**, or taking dots off the middle of a line.
@@ -44,6 +46,7 @@
 //! - **`String`.** Mail is bytes: Latin-1, binary attachments, spam with NULs. So are header fields.
 //! - **A `HashMap` of header fields.** `Received:` comes many times, and the order counts.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead};
 use std::ops::ControlFlow;
 
@@ -146,23 +149,17 @@ fn receive(wire: &mut Wire, line_end: LineEnd, max_size: usize) -> io::Result<Op
 /// network has cut.
 ///
 /// ```text
-///                        +--------- any other byte -----------------+
-///                        |                                          v
-///  start --> LineStart --+-- "." --> Dot -- any other byte -----> Text
-///                ^                    |  (the dot was stuffed)      |
-///                |                   CR                             CR
-///                |                    v                             v
-///                |                 DotCr -- any other byte ---> (as from Cr)
-///                |                    |                             |
-///                |                   LF                             Cr
-///                |                    v                             |
-///                |                   End                            LF
-///                +--------------------------------------------------+
+/// after        "."     CR      LF          another byte
+/// LineStart    Dot     Cr      Text *      Text
+/// Text         Text    Cr      Text *      Text
+/// Cr           Text    Cr      LineStart   Text
+/// Dot          Text    DotCr   Text **     Text          the dot was stuffing: dropped
+/// DotCr        Text    Cr      End         Text          the same, and the CR was content
 /// ```
 ///
-/// After a DATA command that ended in a bare LF, an LF alone does what CR LF does above. After one
-/// that ended in CR LF, an LF without its CR is a byte like any other: that is what keeps
-/// messages from being smuggled.
+/// That is for a DATA command that ended in CR LF: an LF without its CR is a byte like any other,
+/// and no message can be smuggled. After one that ended in a bare LF, an LF alone ends a line:
+/// `*` is LineStart then, and `**` is End.
 ///
 /// ```
 /// use smtp_from_scratch::stages::stage06_data::DataReader;
@@ -293,10 +290,10 @@ fn keep(session: &Session, mail: &Mail) -> Reply {
     }
 }
 
-/// How much of a body is shown, in lines.
+/// How much of a mail is shown: so many recipients, header fields and lines of the body.
 const SHOWN_LINES: usize = 20;
 
-/// How much of one line is shown, in octets.
+/// How much of one of them is shown, in octets.
 const SHOWN_OCTETS: usize = 500;
 
 /// Keeps a mail in the way of this stage: on the terminal, envelope, header fields and body.
@@ -304,28 +301,59 @@ const SHOWN_OCTETS: usize = 500;
 /// # Errors
 /// None: a terminal that is gone takes nothing, and that is all the same at this stage.
 pub fn show(mail: &Mail, transcript: &Transcript) -> io::Result<()> {
-    let line = |label: &str, text: &[u8]| {
-        let cut = &text[..text.len().min(SHOWN_OCTETS)];
-        let more = if cut.len() < text.len() { "..." } else { "" };
-        transcript.narrate(format_args!("{label}{}{more}", printable(cut)));
-    };
-    line("mail from: ", mail.reverse_path.as_bytes());
-    for mailbox in mail.forward_paths.iter() {
-        line("mail for:  ", mailbox.as_bytes());
+    if !transcript.is_shown() {
+        return Ok(());
     }
     let (section, body) = header::split(&mail.message);
-    for field in header::fields(section) {
-        line("header:    ", &[field.name, b": ", &field.value].concat());
-    }
-    let mut lines = body.split_inclusive(|&byte| byte == b'\n');
-    for text in lines.by_ref().take(SHOWN_LINES) {
-        line("body:      ", header::without_line_end(text));
+    let fields = header::fields(section)
+        .map(|field| [field.name, b": ", beginning(&field.value)].concat().into());
+    let lines = body
+        .split_inclusive(|&byte| byte == b'\n')
+        .map(|line| header::without_line_end(line).into());
+
+    show_some(
+        transcript,
+        "mail from: ",
+        std::iter::once(mail.reverse_path.as_bytes().into()),
+    );
+    show_some(
+        transcript,
+        "mail for:  ",
+        mail.forward_paths
+            .iter()
+            .map(|mailbox| mailbox.as_bytes().into()),
+    );
+    show_some(transcript, "header:    ", fields);
+    show_some(transcript, "body:      ", lines);
+    Ok(())
+}
+
+/// Shows the first of many lines, and how many more there are.
+fn show_some<'a>(
+    transcript: &Transcript,
+    label: &str,
+    mut lines: impl Iterator<Item = Cow<'a, [u8]>>,
+) {
+    for line in lines.by_ref().take(SHOWN_LINES) {
+        let shown = beginning(&line);
+        let more = if shown.len() < line.len() { "..." } else { "" };
+        transcript.narrate(format_args!("{label}{}{more}", printable(shown)));
     }
     let left = lines.count();
     if left > 0 {
-        transcript.narrate(format_args!("body:      and {left} more lines"));
+        transcript.narrate(format_args!("{label}and {left} more"));
     }
-    Ok(())
+}
+
+/// As much of a line as is shown, and no half of a character at its end.
+fn beginning(line: &[u8]) -> &[u8] {
+    let Some(cut) = line.get(..SHOWN_OCTETS) else {
+        return line;
+    };
+    match std::str::from_utf8(cut) {
+        Err(error) if error.error_len().is_none() => &cut[..error.valid_up_to()],
+        _ => cut,
+    }
 }
 
 #[cfg(test)]
@@ -471,6 +499,17 @@ mod tests {
                 assert_eq!(find(b'\r', &block), at);
             }
         }
+    }
+
+    #[test]
+    fn the_beginning_of_a_line_ends_between_two_characters() {
+        let line = "ü".repeat(SHOWN_OCTETS);
+        assert_eq!(beginning(line.as_bytes()).len(), SHOWN_OCTETS);
+        let line = format!("x{line}");
+        assert_eq!(beginning(line.as_bytes()).len(), SHOWN_OCTETS - 1);
+        let latin_1 = [0xfc; SHOWN_OCTETS + 1];
+        assert_eq!(beginning(&latin_1).len(), SHOWN_OCTETS);
+        assert_eq!(beginning(b"caf\xe9"), b"caf\xe9");
     }
 
     #[test]

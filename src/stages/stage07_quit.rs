@@ -1,7 +1,7 @@
 //! Stage 7: RSET, NOOP and QUIT. The tutorial's finished server.
 //!
 //! Three small commands complete the set that a server must have (RFC 5321, 4.5.1), but for VRFY,
-//! which still gets its 502.
+//! which asks about a mailbox and still gets its 502.
 //!
 //! ```smtp
 //! S: 220 localhost ESMTP ready

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! S: 220 ...                           one expected reply line; `...` at its end is any text, and
-//!                                      a code with `...` alone is one whole reply, even a long one
+//!                                      a code with `...` alone is one whole reply, even a long one;
+//!                                      `5...` is any refusal
 //! C: HELO client.example               sent with CRLF
 //! C: b"NOOP\n"                         raw: Rust's escapes, no CRLF added
 //! S: b"Server says: "                  raw: exactly these bytes
@@ -48,12 +49,12 @@ impl Conversation {
     }
 
     /// Everything that the client sends.
-    pub fn sent(&self) -> Vec<u8> {
+    pub fn sent(&self) -> Vec<Vec<u8>> {
         let sent = self.steps.iter().filter_map(|step| match step {
-            Step::Send(bytes) => Some(bytes.as_slice()),
+            Step::Send(bytes) => Some(bytes.clone()),
             _ => None,
         });
-        sent.collect::<Vec<_>>().concat()
+        sent.collect()
     }
 }
 

@@ -8,6 +8,7 @@ pub mod player;
 pub mod target;
 pub mod zoo;
 
+use std::cell::Cell;
 use std::fmt::Debug;
 use std::ops::RangeBounds;
 
@@ -30,7 +31,7 @@ pub fn plays(stages: impl RangeBounds<usize> + Debug, text: &str) {
 /// The same for a liberty that ours takes and the RFC doesn't ask for: other servers are spared.
 pub fn ours_plays(stages: impl RangeBounds<usize> + Debug, text: &str) {
     if target::external().is_some() {
-        skipped("the RFC doesn't ask this of a server");
+        skipped("it is about our own server: its texts, or a liberty that the RFC doesn't ask for");
     } else {
         plays(stages, text);
     }
@@ -61,7 +62,7 @@ pub fn keeps(
         }
     }
     if target::external().is_some() {
-        skipped("the conversation was played; what became of the mail, only our own server tells");
+        skipped("its second half, since only our own server tells what became of the mail");
     }
 }
 
@@ -75,7 +76,7 @@ fn compare_mails(target: &Target, conversation: &Conversation, because: &str, ex
          \n    kept:     {}\n    expected: {}\n\nwhy: {because}\n{}",
         list(&shown),
         list(&wanted),
-        player::reproduce(target, conversation)
+        player::reproduce(target, &conversation.sent())
     );
 }
 
@@ -124,10 +125,17 @@ pub fn documented_conversation(source: &str) -> String {
     fence.join("\n")
 }
 
-/// Says that a test was skipped, past the test runner, which keeps what a passing test prints.
+thread_local! {
+    static SKIP_WAS_TOLD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says once that a test was skipped, past the test runner, which keeps what a passing test prints.
 pub fn skipped(why: &str) {
     use std::io::Write;
 
+    if SKIP_WAS_TOLD.replace(true) {
+        return;
+    }
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");

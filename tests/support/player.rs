@@ -34,10 +34,15 @@ pub const SPLITS: [Split; 4] = [
 /// # Errors
 /// Where it went another way: the whole message for the reader.
 pub fn play(target: &Target, conversation: &Conversation, split: Split) -> Result<(), String> {
-    let mut player = Player::connect(target)
-        .map_err(|error| format!("cannot connect to {}: {error}", target.address))?;
+    let mut player = Player::connect(target).map_err(|error| {
+        format!(
+            "nobody listens on {} (any more): {error}. Look at your server's terminal: it may have \
+             died in an earlier test.",
+            target.address
+        )
+    })?;
     let played = player.play(conversation, split);
-    played.map_err(|difference| player.story(target, conversation, split, &difference))
+    played.map_err(|difference| player.story(target, split, &difference))
 }
 
 /// Where reality left the script.
@@ -63,6 +68,8 @@ struct Player {
     received: Vec<u8>,
     /// The conversation so far, in the notation.
     story: Vec<String>,
+    /// What was sent so far, cut as it was sent.
+    sent: Vec<Vec<u8>>,
     because: Option<String>,
 }
 
@@ -76,6 +83,7 @@ impl Player {
             texts_count: target.texts_count,
             received: Vec::new(),
             story: Vec::new(),
+            sent: Vec::new(),
             because: None,
         })
     }
@@ -120,8 +128,13 @@ impl Player {
             Split::WithinLineEnds => bytes.split_inclusive(|&byte| byte == b'\r').collect(),
             Split::ByteByByte => bytes.chunks(1).collect(),
         };
-        for piece in pieces {
+        for piece in &pieces {
             let _ = self.stream.write_all(piece);
+        }
+        match split {
+            // Nobody would type it byte by byte.
+            Split::ByteByByte => self.sent.push(bytes.clone()),
+            _ => self.sent.extend(pieces.iter().map(|piece| piece.to_vec())),
         }
     }
 
@@ -317,53 +330,63 @@ impl Player {
         }
     }
 
-    fn story(
-        &self,
-        target: &Target,
-        conversation: &Conversation,
-        split: Split,
-        difference: &Difference,
-    ) -> String {
+    fn story(&self, target: &Target, split: Split, difference: &Difference) -> String {
         let mut told = format!(
             "the conversation went another way, with {}:\n\n",
             target.name
         );
-        let (last, before) = self
-            .story
-            .split_last()
-            .map_or(("", &[][..]), |(last, before)| (last, before));
-        for line in before {
+        let (last, before) = match self.story.split_last() {
+            Some((last, before)) => (last.as_str(), before),
+            None => ("", &[][..]),
+        };
+        for (number, line) in before.iter().enumerate() {
+            if (STORY_START..before.len().saturating_sub(STORY_END)).contains(&number) {
+                if number == STORY_START {
+                    let left = before.len() - STORY_START - STORY_END;
+                    let _ = writeln!(told, "    [... {left} lines ...]");
+                }
+                continue;
+            }
             let _ = writeln!(told, "    {}", excerpt(line, 0).0);
         }
         let (last, column) = excerpt(last, difference.column);
         let caret = " ".repeat(column);
-        let _ = writeln!(told, "    {last}");
-        let _ = writeln!(told, "    {caret}^ expected: {}\n", difference.expected);
+        let expected = excerpt(&difference.expected, difference.column).0;
+        let _ = writeln!(told, "    {last}\n    {caret}^ expected: {expected}\n");
         if let Some(why) = &self.because {
             let _ = writeln!(told, "why: {why}");
         }
-        let _ = match split {
-            Split::LineByLine => Ok(()),
-            _ => writeln!(
-                told,
-                "mind: the same lines went well one by one. This time they came {}. TCP has no \
-                 message boundaries: one read is not one command, nor one line (chapters 1 and 3).",
-                match split {
-                    Split::ByteByByte => "byte by byte",
-                    Split::WithinLineEnds => "with cuts between CR and LF",
-                    _ => "many in one segment (pipelining, RFC 2920)",
-                }
-            ),
+        let cut = match split {
+            Split::LineByLine => None,
+            Split::OneSegment => Some("many in one segment (pipelining, RFC 2920)"),
+            Split::WithinLineEnds => Some("with cuts between CR and LF"),
+            Split::ByteByByte => Some("byte by byte"),
         };
-        told + &reproduce(target, conversation)
+        if let Some(cut) = cut {
+            let _ = writeln!(
+                told,
+                "mind: the same lines went well one by one. This time they came {cut}. TCP has no \
+                 message boundaries: one read is not one command, nor one line (chapters 1 and 3)."
+            );
+        }
+        if self.received.is_empty() && !self.story.iter().any(|line| line.starts_with("S: ")) {
+            told += "mind: not a word came. If your server takes one client at a time, it may be \
+                     busy with another: the tests run side by side. One by one they run with \
+                     `cargo test --test NAME -- --test-threads=1`.\n";
+        }
+        told + &reproduce(target, &self.sent)
     }
 }
 
-/// How much of a long line a story shows, in characters.
+/// How many lines of a long story are told, at its start and before its end.
+const STORY_START: usize = 20;
+const STORY_END: usize = 20;
+
+/// How much of a long line is told, in characters.
 const LONGEST_SHOWN: usize = 160;
 
-/// How much a shell can be asked to print, in octets.
-const LONGEST_TYPED: usize = 4000;
+/// How much anybody would paste into a shell, in octets.
+const LONGEST_TYPED: usize = 2000;
 
 const CLOSED: &str = "{the server closes the connection}";
 const SILENCE: &str = "{the server says nothing for seconds}";
@@ -433,22 +456,23 @@ fn excerpt(line: &str, column: usize) -> (String, usize) {
     )
 }
 
-/// What to type to see the same.
-pub fn reproduce(target: &Target, conversation: &Conversation) -> String {
+/// What to type to see the same: `sent`, with a moment after each piece.
+pub fn reproduce(target: &Target, sent: &[Vec<u8>]) -> String {
+    let length: usize = sent.iter().map(Vec::len).sum();
+    if length > LONGEST_TYPED {
+        return format!("try it by hand: the client sent {length} octets, too many to type\n");
+    }
     let (address, started) = match target.command.as_str() {
         "" => (target.address.to_string(), String::new()),
         command => ("127.0.0.1:2525".to_string(), format!("    {command}\n")),
     };
-    let sent = conversation.sent();
-    if sent.len() > LONGEST_TYPED {
-        return format!(
-            "try it by hand: the client sends {} octets, too many to type\n",
-            sent.len()
-        );
-    }
+    let typed: String = sent
+        .iter()
+        .map(|piece| format!("printf '{}'; sleep 1; ", for_printf(piece)))
+        .collect();
     format!(
-        "try it by hand:\n{started}    printf '{}' | nc {}\n",
-        for_printf(&sent),
+        "try it by hand (Ctrl-C ends nc):\n{started}    (sleep 1; {}) | nc {}\n",
+        typed.trim_end_matches("; "),
         address.replace(':', " "),
     )
 }
