@@ -157,10 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_may_have_colons_or_nothing_in_it() {
+    fn a_value_may_have_colons_or_nothing_in_it_and_space_before_it() {
         assert_eq!(
-            pairs(b"Date: Tue, 20:40:34\r\nEmpty:\r\n"),
-            [pair("Date", "Tue, 20:40:34"), pair("Empty", "")]
+            pairs(b"Date: Tue, 20:40:34\r\nEmpty:\r\nOld : style\r\n"),
+            [
+                pair("Date", "Tue, 20:40:34"),
+                pair("Empty", ""),
+                pair("Old", "style")
+            ]
         );
     }
 

@@ -78,7 +78,14 @@ mod tests {
     #[test]
     fn what_is_no_parameter_is_501() {
         for bad in [
-            "=", "=1", "SIZE=", "-SIZE=1", "SI_ZE=1", "SIZE=1=2", "<a@b>",
+            "=",
+            "=1",
+            "SIZE=",
+            "-SIZE=1",
+            "SI_ZE=1",
+            "SIZE=1=2",
+            "SIZE=\u{7f}",
+            "<a@b>",
         ] {
             assert_eq!(none_offered(bad), Err(NO_PARAMETER), "{bad}");
             assert_eq!(none_offered(&format!("A=1 {bad}")), Err(NO_PARAMETER));

@@ -266,3 +266,88 @@ impl Read for Wire {
         Ok(length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// A wire and the client at its other end.
+    fn connected() -> (Wire, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        (Wire::new(stream, Transcript::new(1, true)), client)
+    }
+
+    #[test]
+    fn a_wire_can_be_read_as_bytes() {
+        let (mut wire, mut client) = connected();
+        client.write_all(&[b'x'; 3000]).unwrap();
+        drop(client);
+        let mut received = Vec::new();
+        wire.read_to_end(&mut received).unwrap();
+        assert_eq!(received, [b'x'; 3000]);
+    }
+
+    #[test]
+    fn replies_wait_until_the_wire_would_wait_for_the_client() {
+        let (mut wire, mut client) = connected();
+        client.write_all(b"one\r\ntwo\r\n").unwrap();
+        let mut line = Vec::new();
+        for _ in 0..2 {
+            wire.read_line(&mut line, 512).unwrap();
+            wire.reply(&crate::reply::OK).unwrap();
+        }
+        assert_eq!(wire.output, b"250 OK\r\n250 OK\r\n");
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(wire.read_line(&mut line, 512).unwrap(), Line::Closed);
+        assert_eq!(wire.output, b"");
+    }
+
+    #[test]
+    fn waiting_replies_are_bounded() {
+        let (mut wire, _client) = connected();
+        for _ in 0..10_000 {
+            wire.reply(&crate::reply::OK).unwrap();
+            assert!(wire.output.len() <= MAX_WAITING_REPLIES);
+        }
+    }
+
+    #[test]
+    fn the_buffer_grows_while_data_flows_and_is_small_for_commands() {
+        let (mut wire, mut client) = connected();
+        let sender = std::thread::spawn(move || {
+            client
+                .write_all(&vec![b'x'; 4 * LARGEST_DATA_BUFFER])
+                .unwrap();
+            client.write_all(b"\r\n").unwrap();
+            client
+        });
+        let mut left = 4 * LARGEST_DATA_BUFFER;
+        let mut largest = 0;
+        while left > 0 {
+            let length = wire.fill_data_buf().unwrap().len().min(left);
+            assert!((FIRST_DATA_BUFFER..=LARGEST_DATA_BUFFER).contains(&wire.input.len()));
+            largest = largest.max(wire.input.len());
+            wire.consume(length);
+            left -= length;
+        }
+        assert!(largest > FIRST_DATA_BUFFER);
+        let mut client = sender.join().unwrap();
+        let mut line = Vec::new();
+        assert_eq!(
+            wire.read_line(&mut line, 512).unwrap(),
+            Line::Whole(LineEnd::CrLf)
+        );
+        client.write_all(b"NOOP\r\n").unwrap();
+        assert_eq!(
+            wire.read_line(&mut line, 512).unwrap(),
+            Line::Whole(LineEnd::CrLf)
+        );
+        assert_eq!(
+            (line.as_slice(), wire.input.len()),
+            (&b"NOOP"[..], COMMAND_BUFFER)
+        );
+    }
+}

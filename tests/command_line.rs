@@ -40,7 +40,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Server {
     fn start(arguments: &[&str]) -> Server {
-        let (mut child, stdout, address) = spawn(arguments);
+        Server::spawned(serving(arguments))
+    }
+
+    fn spawned(command: Command) -> Server {
+        let (mut child, stdout, address) = spawn(command);
         let (sender, printed) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         pass_on(stdout, sender.clone());
@@ -81,15 +85,19 @@ impl Server {
     }
 }
 
-/// Starts the program as a server on a free port, and reads the first line that it prints.
-fn spawn(arguments: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
-    let listen: &[&str] = match arguments.contains(&"--listen") {
-        true => &[],
-        false => &["--listen", "127.0.0.1:0"],
-    };
-    let mut child = program()
-        .args(arguments)
-        .args(listen)
+/// The program as a server, on a free port unless the arguments say where.
+fn serving(arguments: &[&str]) -> Command {
+    let mut command = program();
+    command.args(arguments);
+    if !arguments.contains(&"--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
+    command
+}
+
+/// Starts a server and reads the first line that it prints.
+fn spawn(mut command: Command) -> (Child, BufReader<ChildStdout>, String) {
+    let mut child = command
         .env_remove("RUST_LOG")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -291,6 +299,114 @@ fn a_finished_mail_is_shown() {
 }
 
 #[test]
+fn stages_1_and_2_show_what_they_hear() {
+    let server = Server::start(&["--stage", "1"]);
+    let mut client = server.connect();
+    client.says(b"Hello\r\nAUTH PLAIN secret\r\n");
+    client.hears();
+    client.hears();
+    drop(client);
+    let shown = server.lines_until("closes the connection}");
+    assert_eq!(
+        shown[shown.len() - 6..],
+        [
+            "[1] C: Hello",
+            "[1] S: Server says: Hello",
+            "[1] C: AUTH ...",
+            "[1] S: Server says: AUTH ...",
+            "[1] {the client closes its side}",
+            "[1] {the server closes the connection}",
+        ]
+    );
+
+    let server = Server::start(&["--stage", "2"]);
+    let mut client = server.connect();
+    client.hears();
+    client.says(&[b"EHLO client.example\r\n", &[b'x'; 600][..], b"\r\n"].concat());
+    drop(client);
+    let shown = server.lines_until("closes the connection}");
+    let cut = format!("[1] C: {}", "x".repeat(512));
+    assert_eq!(
+        shown[shown.len() - 6..],
+        [
+            "[1] S: 220 localhost ESMTP ready",
+            "[1] C: EHLO client.example",
+            &cut,
+            "[1] {the line goes on beyond 512 octets}",
+            "[1] {the client closes its side}",
+            "[1] {the server closes the connection}",
+        ]
+    );
+}
+
+#[test]
+fn of_a_large_mail_the_start_is_shown() {
+    let server = Server::start(&[]);
+    let many = "Name: value\r\n".repeat(25) + "\r\n" + &"line\r\n".repeat(30) + &"x".repeat(600);
+    server.talk(
+        format!(
+            "HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n{many}\r\n.\r\nQUIT\r\n"
+        )
+        .as_bytes(),
+    );
+    let shown = server.lines_until("S: 221");
+    let count = |what: &str| shown.iter().filter(|line| line.contains(what)).count();
+    assert_eq!((count("Name: value"), count("body:      line")), (20, 20));
+    assert_eq!(
+        (
+            count("header:    and 5 more"),
+            count("body:      and 11 more")
+        ),
+        (1, 1)
+    );
+
+    server.talk(
+        format!(
+            "HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n\r\n{}\r\n.\r\nQUIT\r\n",
+            "x".repeat(600)
+        )
+        .as_bytes(),
+    );
+    let shown = server.lines_until("S: 221");
+    let cut = format!("[2] {{body:      {}...}}", "x".repeat(500));
+    assert!(shown.contains(&cut), "{shown:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn clients_beyond_the_open_files_wait_and_the_server_lives() {
+    let program = env!("CARGO_BIN_EXE_smtp-from-scratch");
+    let script = format!("ulimit -n 16; exec '{program}' --quiet --listen 127.0.0.1:0");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]);
+    let server = Server::spawned(command);
+    let clients: Vec<Client> = (0..30).map(|_| server.connect()).collect();
+    let complaint = server.next_line();
+    assert!(
+        complaint.contains("cannot take in a client: "),
+        "{complaint}"
+    );
+    drop(clients);
+    assert!(server.talk(b"QUIT\r\n").contains("221 "));
+}
+
+#[test]
+fn the_limits_are_those_of_the_documentation() {
+    use smtp_from_scratch::settings::{DEFAULT_MAX_RECIPIENTS, DEFAULT_MAX_SIZE};
+
+    assert_eq!(
+        (DEFAULT_MAX_SIZE, DEFAULT_MAX_RECIPIENTS),
+        (26_214_400, 1000)
+    );
+    let server = Server::start(&["--quiet"]);
+    let recipients = "RCPT TO:<d@e.f>\r\n".repeat(1001);
+    let replies =
+        server.talk(format!("HELO c\r\nMAIL FROM:<a@b.c>\r\n{recipients}QUIT\r\n").as_bytes());
+    assert_eq!(replies.matches("250 OK").count(), 1 + 1000);
+    assert_eq!(replies.matches("452 ").count(), 1);
+}
+
+#[test]
 fn quiet_shows_the_first_line_only() {
     let mut server = Server::start(&["--quiet"]);
     server.talk(b"HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n");
@@ -300,7 +416,7 @@ fn quiet_shows_the_first_line_only() {
 
 #[test]
 fn a_terminal_that_is_gone_stops_nobody() {
-    let (child, stdout, address) = spawn(&[]);
+    let (child, stdout, address) = spawn(serving(&[]));
     let (_, printed) = channel();
     let server = Server {
         child,
@@ -331,6 +447,7 @@ fn help_and_version_are_printed_and_nothing_is_wrong() {
     }
     assert!(shown.contains("  1 echo      an echo server\n"), "{shown}");
     assert_eq!(run(&["-h"]).stdout, help.stdout);
+    assert_eq!(run(&["-V"]).stdout, run(&["--version"]).stdout);
 
     let version = run(&["--version"]);
     assert_eq!(version.status.code(), Some(0));

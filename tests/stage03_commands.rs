@@ -5,7 +5,6 @@ mod support;
 use std::io::Write;
 use std::net::TcpStream;
 
-use smtp_from_scratch::command::MAX_COMMAND_LINE;
 use support::zoo::{Mistake, catches};
 use support::{documented_conversation, not_yet, ours_plays, plays, target};
 
@@ -128,6 +127,8 @@ fn a_line_that_is_no_text_is_500_and_the_session_goes_on() {
         {2.3.8: a CR alone ends no line}
         C: b"HELO a\rQUIT\r\n"
         S: 500 ...
+        C: b"HELO client.example\r\r\n"
+        S: 500 ...
         C: HELO client.example
         S: 250 ...
         "#,
@@ -179,8 +180,8 @@ fn helo_of(octets: usize) -> String {
 
 #[test]
 fn a_line_of_512_octets_is_taken_and_a_longer_one_is_500() {
-    let longest = helo_of(MAX_COMMAND_LINE);
-    let too_long = helo_of(MAX_COMMAND_LINE + 1);
+    let longest = helo_of(512);
+    let too_long = helo_of(513);
     ours_plays(
         3..,
         &format!(
@@ -190,7 +191,7 @@ fn a_line_of_512_octets_is_taken_and_a_longer_one_is_500() {
             {longest}
             S: 250 ...
             {too_long}
-            S: 500 ...
+            S: 500 Line too long
             {longest}
             S: 250 ...
             "

@@ -182,6 +182,20 @@ fn rset_and_quit_with_an_argument_are_501() {
 }
 
 #[test]
+fn a_command_without_its_line_end_is_not_run() {
+    plays(
+        7..,
+        r#"
+        S: 220 ...
+        C: b"QUIT"
+        {the client closes its side}
+        {2.4: the receiver takes no action until the line end is received}
+        {the server closes the connection}
+        "#,
+    );
+}
+
+#[test]
 fn a_transaction_that_quit_ends_is_not_kept() {
     keeps(
         7..,

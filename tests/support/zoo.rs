@@ -136,13 +136,15 @@ impl Animal {
                 continue;
             }
             let crlf = line.ends_with(b"\r\n");
-            let text = line.trim_ascii_end();
-            if !text.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+            let text = line.strip_suffix(b"\n").unwrap_or(&line);
+            let text = text.strip_suffix(b"\r").unwrap_or(text);
+            let text = String::from_utf8_lossy(text);
+            let text = text.trim_matches([' ', '\t']);
+            if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
                 self.say("500 not text")?;
                 continue;
             }
-            let text = String::from_utf8_lossy(text);
-            let (verb, argument) = text.split_once(' ').unwrap_or((&text, ""));
+            let (verb, argument) = text.split_once(' ').unwrap_or((text, ""));
             match verb.to_uppercase().as_str() {
                 "HELO" | "EHLO" => {
                     self.greeted = true;
