@@ -197,6 +197,13 @@ fn there_is_no_dependency() {
             );
         }
     }
+    // Cargo looks at the crates of an optional feature even when it is off, so they come along.
+    let mut vendored: Vec<_> = fs::read_dir(root().join(".cargo/vendor"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    vendored.sort();
+    assert_eq!(vendored, ["env_filter", "env_logger", "log"]);
     assert!(
         !manifest.contains("\ndefault = "),
         "no feature is on by default"
