@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 
 use support::zoo::{Mistake, catches};
@@ -370,6 +370,26 @@ fn a_whole_session_in_one_segment_gets_every_reply() {
             ]
         );
     }
+}
+
+#[test]
+fn what_follows_quit_takes_no_reply_back() {
+    if !needs_our_own_server() {
+        return;
+    }
+    // TCP answers bytes that nobody read with a reset, and a reset destroys replies on their way.
+    let server = target::start(7, |_| ());
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(server.patience)).unwrap();
+    stream.write_all(b"NOOP\r\nQUIT\r\n").unwrap();
+    for _ in 0..20 {
+        stream.write_all(&[b'x'; 10_000]).unwrap();
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut replies = String::new();
+    stream.read_to_string(&mut replies).unwrap();
+    let codes: Vec<&str> = replies.lines().map(|line| &line[..3]).collect();
+    assert_eq!(codes, ["220", "250", "221"]);
 }
 
 #[test]
