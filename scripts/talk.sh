@@ -43,7 +43,8 @@ clean_up() {
 }
 trap clean_up EXIT
 
-target/debug/smtp-from-scratch --stage "$stage" --listen 127.0.0.1:0 --quiet >"$directory/server" &
+: >"$directory/server"
+cargo run --quiet -- --stage "$stage" --listen 127.0.0.1:0 --quiet >"$directory/server" &
 until grep -q listening "$directory/server"; do
     kill -0 $! 2>/dev/null || fail "the server didn't start"
     sleep 0.05

@@ -253,8 +253,8 @@ fn cannot_listen(listen: &str, error: &io::Error) -> String {
     format!("cannot listen on {listen}: {error}. {what_to_do}.")
 }
 
-/// With the feature `log`, everything that is shown goes through it. Without RUST_LOG that is the
-/// same as without the feature.
+/// With the feature `log`, everything that is shown goes through it, to standard error. RUST_LOG
+/// selects; without it everything is shown.
 fn start_log() {
     #[cfg(feature = "log")]
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();

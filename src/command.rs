@@ -3,18 +3,14 @@
 use crate::reply::Reply;
 use crate::wire::LineEnd;
 
-/// The longest command line in octets, CRLF included (4.5.3.1.4). An extension that adds to a
-/// command adds to this limit; no chapter up to 7 offers one.
-pub const MAX_COMMAND_LINE: usize = 512;
-
 /// 500: no verb that we know, or no command at all.
 pub const UNRECOGNIZED: Reply = Reply::new(500, "Command not recognized");
 
-/// 500: see [`MAX_COMMAND_LINE`].
+/// 500: see [`MAX_COMMAND_LINE`](crate::wire::MAX_COMMAND_LINE).
 pub const LINE_TOO_LONG: Reply = Reply::new(500, "Line too long");
 
-/// 500: a byte that isn't printable ASCII. 2.4: commands are ASCII, and one that isn't gets
-/// "500 syntax error - invalid character".
+/// 500: a byte that isn't printable ASCII. Commands are ASCII, and one that isn't gets "500 syntax
+/// error - invalid character" (2.4). Control characters are ASCII and no better.
 pub const INVALID_CHARACTER: Reply = Reply::new(500, "Syntax error - invalid character");
 
 /// The commands of RFC 5321 and AUTH (RFC 4954). A server that can't do one of them yet
@@ -75,7 +71,7 @@ pub struct Command<'line> {
 impl<'line> Command<'line> {
     /// Reads a command from a line, given without its line end.
     ///
-    /// White space around the line is let go: 4.1.1 asks for that at the end.
+    /// White space around the line is dropped: 4.1.1 asks for that at the end.
     ///
     /// ```
     /// use smtp_from_scratch::command::{Command, Verb, UNRECOGNIZED};
@@ -89,9 +85,8 @@ impl<'line> Command<'line> {
     /// ```
     ///
     /// # Errors
-    /// 500: an unknown verb, an empty line, a byte that isn't printable ASCII. (4.1.2 has 501 for
-    /// a bad byte in an address, 2.4 has 500 for one in any command. We see it before we know what
-    /// the line is about.)
+    /// 500: an unknown verb, an empty line, a byte that isn't printable ASCII. (4.1.2 would have 501
+    /// for a bad byte in a command, 2.4 has 500. We see it before we know which command it is.)
     pub fn parse(line: &'line [u8], line_end: LineEnd) -> Result<Command<'line>, Reply> {
         let text = std::str::from_utf8(line).map_err(|_| INVALID_CHARACTER)?;
         let text = text.trim_matches([' ', '\t']);
@@ -123,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_around_the_line_is_let_go() {
+    fn white_space_around_the_line_is_dropped() {
         assert_eq!(
             parse(b"  HELO   client.example \t"),
             Ok((Verb::Helo, "client.example"))

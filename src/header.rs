@@ -2,7 +2,7 @@
 //! RFC 5321 is to its envelope.
 //!
 //! A message is a header section, an empty line, and a body. SMTP carries both without looking
-//! inside (RFC 5321, 2.3.9); we look to show the mail to a person, so nothing here ever fails.
+//! inside (RFC 5321, 2.4); we look to show the mail to a person, so nothing here ever fails.
 
 use std::borrow::Cow;
 
@@ -45,7 +45,7 @@ pub fn split(message: &[u8]) -> (&[u8], &[u8]) {
     (message, &[])
 }
 
-/// The fields of a header section, in order. A name may come back, as `Received:` does; a line that
+/// The fields of a header section, in order. A name may repeat, as `Received:` does; a line that
 /// is neither a field nor the continuation of one is passed over.
 ///
 /// ```

@@ -4,7 +4,7 @@
 /// EHLO, HELO, the end of the data) drops it whole (3.3, 4.1.4).
 ///
 /// The addresses are the *envelope*: where the mail goes and where trouble is reported. The
-/// `From:` and `To:` that people see belong to the message, and the server doesn't ask them.
+/// `From:` and `To:` that people see belong to the message, and the server doesn't look at them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mail {
     /// The sender's mailbox without brackets, `ada@example.org`. It is empty for the null

@@ -34,7 +34,7 @@ pub fn parameters(text: &str) -> impl Iterator<Item = Result<Parameter<'_>, Repl
 }
 
 /// Refuses every parameter: a client must not send those of an extension that EHLO didn't offer
-/// (4.1.1.3).
+/// (4.1.1.2, 4.1.1.3).
 ///
 /// # Errors
 /// 501: not a parameter at all. 555: one that we don't know.

@@ -93,6 +93,7 @@ fn path(text: &str) -> Result<(Path<'_>, &str), Reply> {
         true => rest.strip_prefix('>').ok_or(NO_PATH)?,
         false => rest,
     };
+    // Without its brackets a path may be as long as one with them.
     let path_length = text.len() - rest.len() + if bracketed { 0 } else { 2 };
     // A domain that is too long makes the path too long.
     if local_length > MAX_LOCAL_PART || path_length > MAX_PATH {
@@ -111,7 +112,7 @@ fn end_of_path(rest: &str) -> Result<&str, Reply> {
 }
 
 /// `A-d-l ":"` with `A-d-l = At-domain *( "," At-domain )`: the hosts by which the mail was once
-/// told to travel. Accepted and ignored (Appendix C).
+/// told to travel. It must be accepted and should be ignored.
 fn source_route(text: &str) -> Option<usize> {
     let mut length = 0;
     loop {

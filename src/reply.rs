@@ -1,7 +1,7 @@
 //! Replies: three digits and a text (chapter 2).
 //!
 //! The digits are for the client, the text is for the human who watches (4.2). The first digit
-//! alone tells a client what to do: 2 done, 3 go on, 4 try again later, 5 don't try again.
+//! alone tells a client what to do: 2 done, 3 go on, 4 try again later, 5 don't try again (4.2.1).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,7 +17,7 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The reply code: three digits, of which the first is 2 to 5 (4.2.3).
+    /// The reply code: three digits, of which the first is 2 to 5 (4.2).
     pub code: u16,
     /// Printable ASCII, without CRLF. With code, space and CRLF it stays within the 512 octets
     /// of 4.5.3.1.5.

@@ -1,7 +1,7 @@
 //! Lines in, replies out, and when to flush (chapter 2).
 //!
 //! TCP carries bytes, not lines and not messages: one read may bring half a command or twenty.
-//! [`Wire`] is the only place that knows about it. Everything above reads whole lines.
+//! [`Wire`] turns them into lines, so that everything above reads whole lines.
 //!
 //! The one rule about writing: **replies leave just before the thread would wait for the client**,
 //! and not earlier. A client that sends ten commands in one segment (pipelining, RFC 2920) gets ten
@@ -18,6 +18,10 @@ use std::time::{Duration, Instant};
 
 use crate::reply::Reply;
 use crate::transcript::Transcript;
+
+/// The longest command line in octets, CRLF included (4.5.3.1.4). An extension that adds to a
+/// command adds to this limit; no chapter up to 7 offers one.
+pub const MAX_COMMAND_LINE: usize = 512;
 
 /// The size of the input buffer while commands are read: room for two of the longest.
 const COMMAND_BUFFER: usize = 1024;
@@ -98,7 +102,8 @@ impl Wire {
     }
 
     /// Reads one line of at most `limit` octets, its line end counted, into `line`, without the
-    /// line end. `line` is emptied first; its memory is used again.
+    /// line end. `line` is emptied first; its memory is used again. Of a line that is too long or
+    /// unfinished it has the beginning.
     ///
     /// # Errors
     /// Those of the connection.
@@ -108,6 +113,9 @@ impl Wire {
         let found = loop {
             let received = self.fill_buf()?;
             if received.is_empty() {
+                if !line.is_empty() {
+                    self.transcript.client(line);
+                }
                 self.transcript
                     .narrate(format_args!("the client closes its side"));
                 return Ok(Line::Closed);
@@ -213,8 +221,11 @@ impl Wire {
 
     /// Waits for the client: the replies leave first.
     fn receive(&mut self) -> io::Result<()> {
-        self.flush()?;
-        self.let_others_run();
+        // After a reply only: then the client's next command is likely on its way.
+        if !self.output.is_empty() {
+            self.flush()?;
+            self.let_others_run();
+        }
         let length = loop {
             match self.stream.read(&mut self.input) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

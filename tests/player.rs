@@ -114,9 +114,9 @@ fn the_story_of_a_cut_says_that_the_cut_matters() {
     let told = story(3, "S: 220 ...\nC: HELO\nS: 250 ...", Split::ByteByByte);
     assert!(told.contains("This time they came byte by byte."), "{told}");
 
-    let told = story(3, "S: 220 ...\nC: HELO\nS: 250 ...", Split::WithinLineEnds);
+    let told = story(3, "S: 220 ...\nC: HELO\nS: 250 ...", Split::AroundLineEnds);
     assert!(
-        told.contains("printf 'HELO\\r'; sleep 1; printf '\\n'; sleep 1"),
+        told.contains("printf 'HELO'; sleep 1; printf '\\r'; sleep 1; printf '\\n'; sleep 1"),
         "{told}"
     );
 }

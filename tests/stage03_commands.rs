@@ -117,7 +117,19 @@ fn a_line_that_is_no_text_is_500_and_the_session_goes_on() {
         S: 500 ...
         C: b"HELO caf\xc3\xa9.example\r\n"
         S: 500 ...
-        {2.4: a NUL or another control character gets 500}
+        C: HELO client.example
+        S: 250 ...
+        "#,
+    );
+}
+
+#[test]
+fn a_control_character_is_500_and_the_session_goes_on() {
+    ours_plays(
+        3..,
+        r#"
+        S: 220 ...
+        {2.4 has 500 for an invalid character, 4.1.2 has 501; ours is seen before the command is known}
         C: b"\0\0\0\r\n"
         S: 500 ...
         C: b"HELO client\0.example\r\n"

@@ -217,7 +217,6 @@ fn every_form_of_path_is_taken() {
         r#"<"ada lovelace"@example.org>"#,
         r#"<"a>b: \"c\" @ \\"@example.org>"#,
         "<!#$%&'*+-/=?^_`{|}~@example.org>",
-        "<@relay.example,@relay2.example:ada@example.org>",
     ] {
         plays(
             4..,
@@ -237,6 +236,15 @@ fn every_form_of_path_is_taken() {
         &greeted(&format!(
             "{{4.5.3.1: a local part has 64 octets, a path 256}}\nC: MAIL FROM:{longest}\nS: 250 ..."
         )),
+    );
+}
+
+#[test]
+fn a_source_route_is_taken() {
+    // 3.3: other servers may decline.
+    ours_plays(
+        4..,
+        &greeted("C: MAIL FROM:<@relay.example,@relay2.example:ada@example.org>\nS: 250 ..."),
     );
 }
 

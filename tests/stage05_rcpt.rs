@@ -2,11 +2,8 @@
 
 mod support;
 
-use support::player::{Split, play};
 use support::zoo::{Mistake, catches};
-use support::{
-    conversation, documented_conversation, needs_our_own_server, ours_plays, plays, target,
-};
+use support::{documented_conversation, ours_plays, plays, plays_with};
 
 /// A session from the greeting to a MAIL, and then `lines`.
 fn begun(lines: &str) -> String {
@@ -130,7 +127,8 @@ fn an_unknown_parameter_is_555() {
 
 #[test]
 fn a_source_route_is_taken() {
-    plays(
+    // 3.3: other servers may decline.
+    ours_plays(
         5..,
         &begun(
             "
@@ -144,12 +142,10 @@ fn a_source_route_is_taken() {
 
 #[test]
 fn a_recipient_beyond_the_limit_is_452_and_the_others_stay() {
-    if !needs_our_own_server() {
-        return;
-    }
-    for number in 5..=7 {
-        let server = target::start(number, |settings| settings.max_recipients = 2);
-        let conversation = conversation::Conversation::parse(&begun(
+    plays_with(
+        5..,
+        |settings| settings.max_recipients = 2,
+        &begun(
             "
             C: RCPT TO:<one@example.com>
             S: 250 ...
@@ -162,8 +158,6 @@ fn a_recipient_beyond_the_limit_is_452_and_the_others_stay() {
             C: RCPT TO:<four>
             S: 501 ...
             ",
-        ));
-        play(&server, &conversation, Split::LineByLine)
-            .unwrap_or_else(|divergence| panic!("{divergence}"));
-    }
+        ),
+    );
 }

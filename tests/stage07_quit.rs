@@ -305,42 +305,78 @@ fn the_dialogue_of_the_first_tutorial_works_at_a_plain_netcat() {
 }
 
 #[test]
-fn the_conversation_of_the_second_tutorial_s_client_is_true() {
-    // Go's smtp.SendMail, byte for byte.
-    keeps(
+fn the_conversation_at_the_head_of_the_second_tutorial_is_true() {
+    plays(
         7..,
         r#"
         S: 220 ...
-        C: EHLO localhost
+        C: HELO relay.example.org
         S: 250 ...
-        C: MAIL FROM:<sender@example.com>
+        C: MAIL FROM:<bob@example.org>
         S: 250 ...
-        C: RCPT TO:<ujang@example.com>
+        C: RCPT TO:<alice@example.com>
         S: 250 ...
-        C: RCPT TO:<agus@example.com>
+        C: RCPT TO:<theboss@example.com>
         S: 250 ...
         C: DATA
         S: 354 ...
-        C: From: sender@example.com
-        C: To: ujang@example.com
-        C: Subject: subject gonna be here
+        C: From: "Bob Example" <bob@example.org>
+        C: To: "Alice Example" <alice@example.com>
+        C: Cc: theboss@example.com
+        C: Date: Tue, 15 Jan 2008 16:02:43 -0500
+        C: Subject: Test message
         C:
-        C: 	<h1>Hello World</h1>
-        C: 	<p>This is a paragraph.</p>
-        C:
+        C: Hello Alice.
+        C: This is a test message with 5 header fields and 4 lines in the message body.
+        C: Your friend,
+        C: Bob
         C: .
         S: 250 ...
         C: QUIT
         S: 221 ...
         {the server closes the connection}
         "#,
+    );
+}
+
+#[test]
+fn the_mail_of_the_second_tutorial_s_client_is_kept() {
+    // What Go's smtp.SendMail makes of it: the bare LFs of the body become CRLF.
+    let body = "\n\t<h1>Hello World</h1>\n\t<p>This is a paragraph.</p>\n\n\
+                \t<p>This is another paragraph.</p>\n\t<p>This is the last paragraph.</p>\n\n\
+                \t<p>And this is the last paragraph.</p>\n\t<p>And this is the last paragraph.</p>\n\t\n";
+    let message = format!(
+        "From: sender@example.com\nTo: ujang@example.com\nSubject: subject gonna be here\n\n{body}"
+    );
+    let lines: String = message.lines().map(|line| format!("C: {line}\n")).collect();
+    keeps(
+        7..,
+        &format!(
+            "
+            S: 220 ...
+            C: EHLO localhost
+            S: 250 ...
+            C: MAIL FROM:<sender@example.com>
+            S: 250 ...
+            C: RCPT TO:<ujang@example.com>
+            S: 250 ...
+            C: RCPT TO:<agus@example.com>
+            S: 250 ...
+            C: DATA
+            S: 354 ...
+            {lines}
+            C: .
+            S: 250 ...
+            C: QUIT
+            S: 221 ...
+            {{the server closes the connection}}
+            "
+        ),
         "the mail of the second tutorial",
         &[mail(
             "sender@example.com",
             &["ujang@example.com", "agus@example.com"],
-            b"From: sender@example.com\r\nTo: ujang@example.com\r\n\
-              Subject: subject gonna be here\r\n\r\n\t<h1>Hello World</h1>\r\n\
-              \t<p>This is a paragraph.</p>\r\n\r\n",
+            message.replace('\n', "\r\n").as_bytes(),
         )],
     );
 }

@@ -1,7 +1,7 @@
 //! Stage 2: the greeting.
 //!
 //! In SMTP the server speaks first. A client connects and waits; nothing happens until it has
-//! seen the digits 220 (RFC 5321, 3.1). With them the server says its own name and that it is
+//! seen the digits 220 (RFC 5321, 4.3.1). With them the server says its own name and that it is
 //! ready (4.2: `Greeting`). Then the client introduces itself, and this stage listens.
 //!
 //! ```smtp
@@ -29,10 +29,9 @@
 
 use std::io;
 
-use crate::command::MAX_COMMAND_LINE;
 use crate::reply::Reply;
 use crate::server::Connection;
-use crate::wire::{Line, Wire};
+use crate::wire::{Line, MAX_COMMAND_LINE, Wire};
 
 /// Greets, then receives and shows what the client says, and answers nothing.
 ///

@@ -41,13 +41,13 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use crate::command::{Command, LINE_TOO_LONG, MAX_COMMAND_LINE, Verb};
+use crate::command::{Command, LINE_TOO_LONG, Verb};
 use crate::path;
 use crate::reply::Reply;
 use crate::server::Connection;
 use crate::session::Session;
 use crate::stages::stage02_greeting::greeting;
-use crate::wire::Line;
+use crate::wire::{Line, MAX_COMMAND_LINE};
 
 /// A stage's answer to one command: it replies, and says whether the conversation goes on
 /// (`Continue`) or this was its end (`Break`).
@@ -107,9 +107,8 @@ pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlo
 
 /// The name in the argument of HELO or EHLO.
 ///
-/// A domain or an address literal, says 4.1.1.1, and that servers had better be prepared for more
-/// text behind it. Underscores are against the RFC and in the names of half the containers in the world:
-/// the name is a courtesy, and mail isn't lost over it.
+/// 4.1.1.1 asks for a domain or an address literal, and warns servers that more text may follow.
+/// Underscores break the RFC, and half the containers in the world have one in their name.
 ///
 /// ```
 /// use smtp_from_scratch::stages::stage03_commands::{NEED_NAME, client_name};

@@ -9,11 +9,11 @@
 //! S: 220 localhost ESMTP ready
 //! C: MAIL FROM:<ada@example.org>
 //! S: 503 HELO or EHLO first
-//! C: EHLO client.example
+//! C: HELO client.example
 //! S: 250 localhost
 //! C: MAIL FROM:ada
 //! S: 501 Not a path; it looks like <user@example.org>
-//! C: MAIL FROM:<ada@example.org> SIZE=1000
+//! C: MAIL FROM:<ada@example.org> X-COLOUR=blue
 //! S: 555 Parameter not recognized
 //! C: MAIL FROM:<ada@example.org>
 //! S: 250 OK

@@ -5,7 +5,7 @@
 //!
 //! ```smtp
 //! S: 220 localhost ESMTP ready
-//! C: EHLO client.example
+//! C: HELO client.example
 //! S: 250 localhost
 //! C: RCPT TO:<bob@example.com>
 //! S: 503 MAIL first
@@ -33,7 +33,7 @@
 //! - **`<>` as a recipient.** The null path is for senders (4.1.2).
 //! - **No limit.** Every recipient is memory that a stranger fills. Beyond the limit the reply is 452,
 //!   "later", and those accepted before stay accepted: the client delivers the rest with another
-//!   transaction. A hundred must always fit (4.5.3.1.8, 4.5.3.1.10).
+//!   transaction. A hundred must fit (4.5.3.1.8, 4.5.3.1.10).
 
 use std::io;
 use std::ops::ControlFlow;

@@ -7,7 +7,7 @@
 //!
 //! ```smtp
 //! S: 220 localhost ESMTP ready
-//! C: EHLO client.example
+//! C: HELO client.example
 //! S: 250 localhost
 //! C: MAIL FROM:<ada@example.org>
 //! S: 250 OK
@@ -39,8 +39,9 @@
 //!   the way its DATA command did.* After `DATA` CR LF, only CR LF `.` CR LF is an end. After `DATA`
 //!   LF, which is a person at a plain `nc`, a dot between LFs is. See [`DataReader`].
 //! - **Leaving the stuffed dots in**, or taking dots off the middle of a line.
-//! - **A refused message is not read.** After 354 the client sends, whatever we think of the message.
-//!   One that is too large is read to its end and forgotten, or its lines would be run as commands.
+//! - **Not reading a message that is refused.** After 354 the client sends, whatever we think of it. A
+//!   message that is too large is read to its end and forgotten, or its lines would be run as commands.
+//!   (How long that may take is for a later stage to say.)
 //! - **The end of the connection is the end of the message.** A client that dies in the middle of a
 //!   message has not sent it. Nothing is delivered (4.1.1.10).
 //! - **`String`.** Mail is bytes: Latin-1, binary attachments, spam with NULs. So are header fields.
@@ -77,25 +78,27 @@ pub const NOT_KEPT: Reply = Reply::new(451, "The mail could not be kept, try aga
 /// Those of the connection; that the client left within the message is one of them.
 pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlow<()>> {
     match command.verb {
-        Verb::Data => {
-            let mut mail = match start(&mut session.mail, command.argument) {
-                Ok(mail) => mail,
-                Err(refusal) => return session.reply(&refusal),
-            };
-            session.wire.reply(&START_MAIL_INPUT)?;
-            let max_size = session.settings.max_size;
-            let received = receive(&mut session.wire, command.line_end, max_size)?;
-            let reply = match received {
-                Some(message) => {
-                    mail.message = message;
-                    keep(session, &mail)
-                }
-                None => TOO_MUCH_MAIL_DATA,
-            };
-            session.reply(&reply)
-        }
+        Verb::Data => data(session, command),
         _ => stage05_rcpt::answer(session, command),
     }
+}
+
+/// The whole of DATA, in the order in which it happens: 354, the message, and what became of it.
+fn data(session: &mut Session, command: &Command) -> io::Result<ControlFlow<()>> {
+    let mut mail = match take_transaction(&mut session.mail, command.argument) {
+        Ok(mail) => mail,
+        Err(refusal) => return session.reply(&refusal),
+    };
+    session.wire.reply(&START_MAIL_INPUT)?;
+    let max_size = session.settings.max_size;
+    let reply = match receive(&mut session.wire, command.line_end, max_size)? {
+        Some(message) => {
+            mail.message = message;
+            keep(session, &mail)
+        }
+        None => TOO_MUCH_MAIL_DATA,
+    };
+    session.reply(&reply)
 }
 
 /// Takes the transaction out of the session, if it is ready for its message. However the message
@@ -103,9 +106,9 @@ pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlo
 ///
 /// # Errors
 /// The refusal. The transaction is as it was.
-pub fn start(transaction: &mut Option<Mail>, argument: &str) -> Result<Mail, Reply> {
-    let recipients = transaction.as_ref().ok_or(NEED_MAIL)?.forward_paths.len();
-    if recipients == 0 {
+pub fn take_transaction(transaction: &mut Option<Mail>, argument: &str) -> Result<Mail, Reply> {
+    let mail = transaction.as_ref().ok_or(NEED_MAIL)?;
+    if mail.forward_paths.is_empty() {
         return Err(NEED_RCPT);
     }
     if !argument.is_empty() {
@@ -213,7 +216,7 @@ impl DataReader {
     /// Reads `block`, the next bytes from the wire, and hands the message's own bytes among them
     /// to `content`, in order and in pieces as large as can be.
     ///
-    /// Returns how many bytes of the block belong to the message: all of them, unless it ended.
+    /// Returns how many bytes were used: the whole block, or up to the end of the message and with it.
     pub fn read(&mut self, block: &[u8], mut content: impl FnMut(&[u8])) -> usize {
         use State::{Cr, Dot, DotCr, End, LineStart, Text};
 
@@ -299,7 +302,7 @@ const SHOWN_OCTETS: usize = 500;
 /// Keeps a mail in the way of this stage: on the terminal, envelope, header fields and body.
 ///
 /// # Errors
-/// None: a terminal that is gone takes nothing, and that is all the same at this stage.
+/// None. What a closed terminal can't show is lost, and at this stage that is no error.
 pub fn show(mail: &Mail, transcript: &Transcript) -> io::Result<()> {
     if !transcript.is_shown() {
         return Ok(());
@@ -514,21 +517,21 @@ mod tests {
 
     #[test]
     fn data_needs_a_recipient_and_no_argument() {
-        assert_eq!(start(&mut None, ""), Err(NEED_MAIL));
+        assert_eq!(take_transaction(&mut None, ""), Err(NEED_MAIL));
 
         let mut transaction = Some(Mail::default());
-        assert_eq!(start(&mut transaction, ""), Err(NEED_RCPT));
+        assert_eq!(take_transaction(&mut transaction, ""), Err(NEED_RCPT));
 
         let mut mail = Mail::default();
         mail.forward_paths.push("bob@example.com");
         transaction = Some(mail.clone());
         assert_eq!(
-            start(&mut transaction, "now"),
+            take_transaction(&mut transaction, "now"),
             Err(reply::NO_ARGUMENT_TAKEN)
         );
         assert_eq!(transaction, Some(mail.clone()), "a refusal changes nothing");
 
-        assert_eq!(start(&mut transaction, ""), Ok(mail));
+        assert_eq!(take_transaction(&mut transaction, ""), Ok(mail));
         assert_eq!(transaction, None);
     }
 }

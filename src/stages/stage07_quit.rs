@@ -7,7 +7,7 @@
 //! S: 220 localhost ESMTP ready
 //! C: NOOP
 //! S: 250 OK
-//! C: EHLO client.example
+//! C: HELO client.example
 //! S: 250 localhost
 //! C: MAIL FROM:<ada@example.org>
 //! S: 250 OK
@@ -36,7 +36,8 @@
 //! - **RSET clears some of the state.** The sender goes, the recipients stay, and the next mail goes
 //!   to people who were never meant to have it. Here the transaction is one value, and it goes whole.
 //! - **NOOP resets**, because it was written as a copy of RSET. Clients send NOOP in mid-transaction.
-//! - **RSET before HELO is refused.** All three are fine at any time (4.1.4).
+//! - **RSET before HELO is refused.** All three are fine at any time (4.1.4,
+//!   4.1.1.10).
 //! - **QUIT closes at once.** The 221 must be on its way before the connection goes.
 //! - **The mail is delivered at QUIT.** It was the client's until the 250, and ours from then on.
 

@@ -12,23 +12,46 @@ use std::cell::Cell;
 use std::fmt::Debug;
 use std::ops::RangeBounds;
 
-use conversation::Conversation;
+use conversation::{Conversation, Step};
 use player::{SPLITS, play};
 use smtp_from_scratch::mail::Mail;
+use smtp_from_scratch::settings::Settings;
 use target::{Target, targets};
 
 /// Plays a conversation against every stage in `stages`, or against the server in `SMTP_SERVER`,
 /// in every way to cut it into segments. Panics with the story of the first that goes another way.
+#[track_caller]
 pub fn plays(stages: impl RangeBounds<usize> + Debug, text: &str) {
     let conversation = Conversation::parse(text);
     for target in targets(&stages) {
-        for split in SPLITS {
-            play(&target, &conversation, split).unwrap_or_else(|divergence| panic!("{divergence}"));
+        plays_in_all_splits(&target, &conversation);
+    }
+}
+
+/// Plays a conversation against one server in every way to cut it.
+#[track_caller]
+pub fn plays_in_all_splits(target: &Target, conversation: &Conversation) {
+    for split in SPLITS {
+        if let Err(story) = play(target, conversation, split) {
+            panic!("{story}");
         }
     }
 }
 
-/// The same for a liberty that ours takes and the RFC doesn't ask for: other servers are spared.
+/// Plays a conversation against every stage in `stages`, each with the settings that `adjust` makes.
+/// It needs our own server.
+#[track_caller]
+pub fn plays_with(stages: impl RangeBounds<usize>, adjust: impl Fn(&mut Settings), text: &str) {
+    if needs_our_own_server() {
+        let conversation = Conversation::parse(text);
+        for number in target::numbers(&stages) {
+            plays_in_all_splits(&target::start(number, &adjust), &conversation);
+        }
+    }
+}
+
+/// [`plays`] for a liberty that ours takes and the RFC doesn't ask for: other servers are spared.
+#[track_caller]
 pub fn ours_plays(stages: impl RangeBounds<usize> + Debug, text: &str) {
     if target::external().is_some() {
         skipped("it is about our own server: its texts, or a liberty that the RFC doesn't ask for");
@@ -37,7 +60,8 @@ pub fn ours_plays(stages: impl RangeBounds<usize> + Debug, text: &str) {
     }
 }
 
-/// The same, for what is true only while later chapters haven't come. A finished server is spared.
+/// [`plays`] for what is true only while later chapters haven't come. A finished server is spared.
+#[track_caller]
 pub fn not_yet(stages: impl RangeBounds<usize> + Debug, text: &str) {
     if target::external().is_some() {
         skipped("it holds for an unfinished server only");
@@ -46,18 +70,24 @@ pub fn not_yet(stages: impl RangeBounds<usize> + Debug, text: &str) {
     }
 }
 
-/// The same, and what is kept in the end are these mails, byte for byte. `because` says what rule a
+/// [`plays`], and what is kept in the end are these mails, byte for byte. `because` says what rule a
 /// difference would break.
+#[track_caller]
 pub fn keeps(
     stages: impl RangeBounds<usize> + Debug,
     text: &str,
     because: &str,
     expected: &[Mail],
 ) {
-    let conversation = Conversation::parse(text);
+    let mut conversation = Conversation::parse(text);
+    conversation
+        .steps
+        .insert(0, Step::Because(because.to_string()));
     for target in targets(&stages) {
         for split in SPLITS {
-            play(&target, &conversation, split).unwrap_or_else(|divergence| panic!("{divergence}"));
+            if let Err(story) = play(&target, &conversation, split) {
+                panic!("{story}");
+            }
             compare_mails(&target, &conversation, because, expected);
         }
     }
@@ -66,6 +96,7 @@ pub fn keeps(
     }
 }
 
+#[track_caller]
 fn compare_mails(target: &Target, conversation: &Conversation, because: &str, expected: &[Mail]) {
     let Some(kept) = target.kept() else { return };
     let shown: Vec<String> = kept.iter().map(shown).collect();

@@ -15,8 +15,8 @@ pub enum Split {
     LineByLine,
     /// As many commands in one segment as pipelining allows (RFC 2920, 3.1).
     OneSegment,
-    /// The same, with a cut between each CR and its LF.
-    WithinLineEnds,
+    /// The same, cut before, within and after each line end.
+    AroundLineEnds,
     /// Each byte by itself.
     ByteByByte,
 }
@@ -25,7 +25,7 @@ pub enum Split {
 pub const SPLITS: [Split; 4] = [
     Split::LineByLine,
     Split::OneSegment,
-    Split::WithinLineEnds,
+    Split::AroundLineEnds,
     Split::ByteByByte,
 ];
 
@@ -89,7 +89,7 @@ impl Player {
     }
 
     fn play(&mut self, conversation: &Conversation, split: Split) -> Result<(), Difference> {
-        let pipelined = matches!(split, Split::OneSegment | Split::WithinLineEnds);
+        let pipelined = matches!(split, Split::OneSegment | Split::AroundLineEnds);
         let mut segment: Vec<&[u8]> = Vec::new();
         let mut expected = Vec::new();
         for step in &conversation.steps {
@@ -125,7 +125,9 @@ impl Player {
         let bytes = std::mem::take(segment).concat();
         let pieces: Vec<&[u8]> = match split {
             Split::LineByLine | Split::OneSegment => vec![&bytes],
-            Split::WithinLineEnds => bytes.split_inclusive(|&byte| byte == b'\r').collect(),
+            Split::AroundLineEnds => bytes
+                .chunk_by(|&one, &next| !is_line_end(one) && !is_line_end(next))
+                .collect(),
             Split::ByteByByte => bytes.chunks(1).collect(),
         };
         for piece in &pieces {
@@ -359,7 +361,7 @@ impl Player {
         let cut = match split {
             Split::LineByLine => None,
             Split::OneSegment => Some("many in one segment (pipelining, RFC 2920)"),
-            Split::WithinLineEnds => Some("with cuts between CR and LF"),
+            Split::AroundLineEnds => Some("cut before, within and after each line end"),
             Split::ByteByByte => Some("byte by byte"),
         };
         if let Some(cut) = cut {
@@ -424,6 +426,10 @@ pub fn matches_pattern(text: &[u8], pattern: &str) -> Result<(), usize> {
 
 fn shown(text: &[u8]) -> String {
     smtp_from_scratch::transcript::printable(text).into_owned()
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
 }
 
 /// What the client sent, in the notation.

@@ -92,7 +92,10 @@ fn start_animal(mistake: Mistake) -> Target {
         command: String::new(),
         texts_count: false,
         // Some animals fall silent; the others answer at once.
-        patience: Duration::from_secs(1),
+        patience: match mistake {
+            Mistake::None | Mistake::NoneInEcho => PATIENCE,
+            _ => Duration::from_secs(1),
+        },
         mails: Some(Mutex::new(mails)),
     }
 }
@@ -137,8 +140,14 @@ pub fn targets(stages: &(impl RangeBounds<usize> + Debug)) -> Vec<Target> {
             mails: None,
         }];
     }
-    let numbers = (1..=STAGES.len()).filter(|number| stages.contains(number));
-    let targets: Vec<Target> = numbers.map(|number| start(number, |_| ())).collect();
+    let targets: Vec<Target> = numbers(stages)
+        .map(|number| start(number, |_| ()))
+        .collect();
     assert!(!targets.is_empty(), "there is no stage in {stages:?}");
     targets
+}
+
+/// The numbers of our stages in a range.
+pub fn numbers(stages: &impl RangeBounds<usize>) -> impl Iterator<Item = usize> {
+    (1..=STAGES.len()).filter(|number| stages.contains(number))
 }

@@ -271,7 +271,10 @@ impl Animal {
             mail.message
                 .extend_from_slice(&line[usize::from(stuffed)..]);
         }
-        if !ended && self.mistake != Mistake::InterruptedMessageDelivered {
+        if !ended {
+            if self.mistake == Mistake::InterruptedMessageDelivered {
+                let _ = self.kept.send(mail);
+            }
             return Ok(());
         }
         // A test that is over doesn't listen any more.
