@@ -35,6 +35,14 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
+/// All of our sources: the name from the project's folder on, and the text.
+fn sources() -> impl Iterator<Item = (String, String)> {
+    files("src", "rs").into_iter().map(|path| {
+        let name = path.strip_prefix(root()).unwrap();
+        (name.to_string_lossy().into_owned(), read(&path))
+    })
+}
+
 /// A source's lines of code: no comments, and nothing from the unit tests on, which stand last.
 fn code(source: &str) -> impl Iterator<Item = (usize, &str)> {
     source
@@ -86,16 +94,11 @@ fn a_stage_names_no_later_stage() {
 
 #[test]
 fn the_foot_of_the_tower_names_no_stage() {
-    for path in files("src", "rs") {
-        let name = path
-            .strip_prefix(root())
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
+    for (name, source) in sources() {
         if name.starts_with("src/stages") || ["src/lib.rs", "src/cli.rs"].contains(&name.as_str()) {
             continue;
         }
-        for (number, line) in code(&read(&path)) {
+        for (number, line) in code(&source) {
             assert!(
                 !line.contains("stages::"),
                 "{name}:{number} names a stage: {line}"
@@ -239,10 +242,10 @@ fn nothing_outside_the_tests_can_panic_by_a_word() {
         "println!(",
         "eprintln!(",
     ];
-    for path in files("src", "rs") {
-        for (number, line) in code(&read(&path)) {
+    for (name, source) in sources() {
+        for (number, line) in code(&source) {
             for word in words {
-                assert!(!line.contains(word), "{}:{number}: {line}", path.display());
+                assert!(!line.contains(word), "{name}:{number}: {line}");
             }
         }
     }
@@ -252,16 +255,11 @@ fn nothing_outside_the_tests_can_panic_by_a_word() {
 fn replies_have_one_exit() {
     // Stage 1 speaks before there is a wire; everything else goes through it.
     let allowed = ["src/wire.rs", "src/stages/stage01_echo.rs", "src/cli.rs"];
-    for path in files("src", "rs") {
-        let name = path
-            .strip_prefix(root())
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
+    for (name, source) in sources() {
         if allowed.contains(&name.as_str()) {
             continue;
         }
-        for (number, line) in code(&read(&path)) {
+        for (number, line) in code(&source) {
             let writes = line.contains("write_all(") || line.contains(".stream.write");
             assert!(!writes, "{name}:{number} writes past the wire: {line}");
         }

@@ -9,7 +9,7 @@ use support::player::{SPLITS, play};
 use support::zoo::{Mistake, catches};
 use support::{
     conversation::Conversation, documented_conversation, keeps, mail, needs_our_own_server,
-    ours_plays, plays, plays_with, skipped, target,
+    ours_plays, plays, plays_in_all_splits, plays_with, skipped, target,
 };
 
 /// A session from the greeting to a MAIL, and then `lines`.
@@ -516,12 +516,10 @@ fn a_message_cut_off_within_its_end_is_not_kept() {
 /// Plays `text` against each stage from 6 with another limit for messages, and compares what is kept.
 fn plays_with_max_size(max_size: usize, text: &str, expected: &[Mail]) {
     let conversation = Conversation::parse(text);
-    for number in target::numbers(&(6..)) {
-        let server = target::start(number, |settings| settings.max_size = max_size);
-        for split in SPLITS {
-            play(&server, &conversation, split).unwrap_or_else(|divergence| panic!("{divergence}"));
+    for server in target::started(&(6..), |settings| settings.max_size = max_size) {
+        plays_in_all_splits(&server, &conversation, || {
             assert_eq!(server.kept().as_deref(), Some(expected));
-        }
+        });
     }
 }
 

@@ -24,28 +24,34 @@ use target::{Target, targets};
 pub fn plays(stages: impl RangeBounds<usize> + Debug, text: &str) {
     let conversation = Conversation::parse(text);
     for target in targets(&stages) {
-        plays_in_all_splits(&target, &conversation);
+        plays_in_all_splits(&target, &conversation, || ());
     }
 }
 
-/// Plays a conversation against one server in every way to cut it.
+/// Plays a conversation against one server in every way to cut it, and checks each time what
+/// `then` checks.
 #[track_caller]
-pub fn plays_in_all_splits(target: &Target, conversation: &Conversation) {
+pub fn plays_in_all_splits(target: &Target, conversation: &Conversation, then: impl Fn()) {
     for split in SPLITS {
         if let Err(story) = play(target, conversation, split) {
             panic!("{story}");
         }
+        then();
     }
 }
 
 /// Plays a conversation against every stage in `stages`, each with the settings that `adjust` makes.
 /// It needs our own server.
 #[track_caller]
-pub fn plays_with(stages: impl RangeBounds<usize>, adjust: impl Fn(&mut Settings), text: &str) {
+pub fn plays_with(
+    stages: impl RangeBounds<usize> + Debug,
+    adjust: impl Fn(&mut Settings),
+    text: &str,
+) {
     if needs_our_own_server() {
         let conversation = Conversation::parse(text);
-        for number in target::numbers(&stages) {
-            plays_in_all_splits(&target::start(number, &adjust), &conversation);
+        for target in target::started(&stages, adjust) {
+            plays_in_all_splits(&target, &conversation, || ());
         }
     }
 }
@@ -53,9 +59,7 @@ pub fn plays_with(stages: impl RangeBounds<usize>, adjust: impl Fn(&mut Settings
 /// [`plays`] for a liberty that ours takes and the RFC doesn't ask for: other servers are spared.
 #[track_caller]
 pub fn ours_plays(stages: impl RangeBounds<usize> + Debug, text: &str) {
-    if target::external().is_some() {
-        skipped("it is about our own server: its texts, or a liberty that the RFC doesn't ask for");
-    } else {
+    if runs_on_our_own_server_only("its texts are ours, or it takes a liberty beyond the RFC") {
         plays(stages, text);
     }
 }
@@ -63,9 +67,7 @@ pub fn ours_plays(stages: impl RangeBounds<usize> + Debug, text: &str) {
 /// [`plays`] for what is true only while later chapters haven't come. A finished server is spared.
 #[track_caller]
 pub fn not_yet(stages: impl RangeBounds<usize> + Debug, text: &str) {
-    if target::external().is_some() {
-        skipped("it holds for an unfinished server only");
-    } else {
+    if runs_on_our_own_server_only("it holds for an unfinished server only") {
         plays(stages, text);
     }
 }
@@ -84,12 +86,9 @@ pub fn keeps(
         .steps
         .insert(0, Step::Because(because.to_string()));
     for target in targets(&stages) {
-        for split in SPLITS {
-            if let Err(story) = play(&target, &conversation, split) {
-                panic!("{story}");
-            }
+        plays_in_all_splits(&target, &conversation, || {
             compare_mails(&target, &conversation, because, expected);
-        }
+        });
     }
     if target::external().is_some() {
         skipped("its second half, since only our own server tells what became of the mail");
@@ -174,9 +173,14 @@ pub fn skipped(why: &str) {
 
 /// Whether the test can run: it needs our own server, for its flags or for the mail that it keeps.
 pub fn needs_our_own_server() -> bool {
+    runs_on_our_own_server_only("it needs our own server")
+}
+
+/// Whether the test plays against our own server; if not, says why it is skipped.
+fn runs_on_our_own_server_only(why: &str) -> bool {
     let external = target::external().is_some();
     if external {
-        skipped("it needs our own server");
+        skipped(why);
     }
     !external
 }

@@ -55,6 +55,7 @@ pub fn external() -> Option<SocketAddr> {
     Some(resolved.next().expect("a name has an address"))
 }
 
+/// Starts a stage's server on a free port, for this test alone.
 pub fn start(number: usize, adjust: impl FnOnce(&mut Settings)) -> Target {
     let stage = &STAGES[number - 1];
     let (listener, address) = free_port();
@@ -140,14 +141,16 @@ pub fn targets(stages: &(impl RangeBounds<usize> + Debug)) -> Vec<Target> {
             mails: None,
         }];
     }
-    let targets: Vec<Target> = numbers(stages)
-        .map(|number| start(number, |_| ()))
-        .collect();
-    assert!(!targets.is_empty(), "there is no stage in {stages:?}");
-    targets
+    started(stages, |_| ())
 }
 
-/// The numbers of our stages in a range.
-pub fn numbers(stages: &impl RangeBounds<usize>) -> impl Iterator<Item = usize> {
-    (1..=STAGES.len()).filter(|number| stages.contains(number))
+/// Each of our stages in the range, with the settings that `adjust` makes.
+pub fn started(
+    stages: &(impl RangeBounds<usize> + Debug),
+    adjust: impl Fn(&mut Settings),
+) -> Vec<Target> {
+    let numbers = (1..=STAGES.len()).filter(|number| stages.contains(number));
+    let targets: Vec<Target> = numbers.map(|number| start(number, &adjust)).collect();
+    assert!(!targets.is_empty(), "there is no stage in {stages:?}");
+    targets
 }
