@@ -1,16 +1,12 @@
 //! The command line, on the real binary.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
-use std::time::Duration;
+mod support;
 
-fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_smtp-from-scratch"))
-}
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+use support::program::{Client, Server, program, serving, spawn};
 
 fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()
@@ -18,134 +14,6 @@ fn run(arguments: &[&str]) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// A running server. It is killed when the test is over.
-struct Server {
-    child: Child,
-    address: String,
-    /// What it prints after the first line, on standard output and on standard error.
-    printed: Receiver<String>,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A line that a server prints is there at once, or something is wrong.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-impl Server {
-    fn start(arguments: &[&str]) -> Server {
-        Server::spawned(serving(arguments))
-    }
-
-    fn spawned(command: Command) -> Server {
-        let (mut child, stdout, address) = spawn(command);
-        let (sender, printed) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        pass_on(stdout, sender.clone());
-        pass_on(stderr, sender);
-        Server {
-            child,
-            address,
-            printed,
-        }
-    }
-
-    fn connect(&self) -> Client {
-        let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client(BufReader::new(stream))
-    }
-
-    /// Sends everything at once and hears everything, to the end of the connection.
-    fn talk(&self, lines: &[u8]) -> String {
-        let mut client = self.connect();
-        client.says(lines);
-        let mut replies = String::new();
-        client.0.read_to_string(&mut replies).unwrap();
-        replies
-    }
-
-    fn next_line(&self) -> String {
-        let line = self.printed.recv_timeout(PATIENCE);
-        line.expect("the server prints another line")
-    }
-
-    fn lines_until(&self, last: &str) -> Vec<String> {
-        let mut lines = vec![self.next_line()];
-        while !lines[lines.len() - 1].contains(last) {
-            lines.push(self.next_line());
-        }
-        lines
-    }
-}
-
-/// The program as a server, on a free port unless the arguments say where.
-fn serving(arguments: &[&str]) -> Command {
-    let mut command = program();
-    command.args(arguments);
-    if !arguments.contains(&"--listen") {
-        command.args(["--listen", "127.0.0.1:0"]);
-    }
-    command
-}
-
-/// Starts a server and reads the first line that it prints.
-fn spawn(mut command: Command) -> (Child, BufReader<ChildStdout>, String) {
-    let mut child = command
-        .env_remove("RUST_LOG")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut first = String::new();
-    stdout.read_line(&mut first).unwrap();
-    let address = first.strip_prefix("listening on ").expect("the first line");
-    let address = address.trim_end().to_string();
-    (child, stdout, address)
-}
-
-/// Hands on every line, without what the logger of the feature `log` puts in front.
-fn pass_on(lines: impl BufRead + Send + 'static, sender: Sender<String>) {
-    thread::spawn(move || {
-        for line in lines.lines().map_while(Result::ok) {
-            let shown = line.split_once("smtp_from_scratch::conversation] ");
-            let shown = shown.map_or(line.as_str(), |(_, shown)| shown);
-            if sender.send(shown.to_string()).is_err() {
-                return;
-            }
-        }
-    });
-}
-
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    fn says(&self, bytes: &[u8]) {
-        self.0.get_ref().write_all(bytes).unwrap();
-    }
-
-    fn hears(&mut self) -> String {
-        let mut line = String::new();
-        if let Err(error) = self.0.read_line(&mut line) {
-            panic!("the server says nothing: {error}");
-        }
-        line.trim_end().to_string()
-    }
-
-    /// Hears a line for each code, in this order.
-    fn hears_codes(&mut self, codes: &[&str]) {
-        for code in codes {
-            let line = self.hears();
-            assert!(line.starts_with(code), "expected {code}, heard {line:?}");
-        }
-    }
 }
 
 #[test]
@@ -417,7 +285,7 @@ fn quiet_shows_the_first_line_only() {
 #[test]
 fn a_terminal_that_is_gone_stops_nobody() {
     let (child, stdout, address) = spawn(serving(&[]));
-    let (_, printed) = channel();
+    let (_, printed) = std::sync::mpsc::channel();
     let server = Server {
         child,
         address,

@@ -1,65 +1,11 @@
 //! The rules of the house, checked on the sources themselves.
 
+mod support;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use smtp_from_scratch::stages::STAGES;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    let path = root().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// All files with this ending below a folder of the project.
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![root().join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path
-                .extension()
-                .is_some_and(|extension| extension == ending)
-            {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-/// All of our sources: the name from the project's folder on, and the text.
-fn sources() -> impl Iterator<Item = (String, String)> {
-    files("src", "rs").into_iter().map(|path| {
-        let name = path.strip_prefix(root()).unwrap();
-        (name.to_string_lossy().into_owned(), read(&path))
-    })
-}
-
-/// A source's lines of code: no comments, and nothing from the unit tests on, which stand last.
-fn code(source: &str) -> impl Iterator<Item = (usize, &str)> {
-    source
-        .lines()
-        .take_while(|line| *line != "#[cfg(test)]")
-        .enumerate()
-        .map(|(at, line)| (at + 1, line))
-        .filter(|(_, line)| !line.trim_start().starts_with("//"))
-}
-
-/// The module of each stage in the table: `stage04_mail`.
-fn modules() -> Vec<String> {
-    STAGES
-        .iter()
-        .map(|stage| format!("stage{:02}_{}", stage.number, stage.name))
-        .collect()
-}
+use support::project::{code, files, modules, read, root, sources};
 
 #[test]
 fn the_table_of_stages_is_the_folder_of_stages() {
@@ -144,7 +90,7 @@ fn a_stage_hands_what_it_does_not_know_to_the_stage_below() {
 
 #[test]
 fn a_stage_opens_with_documentation_that_teaches() {
-    for (module, stage) in modules().iter().zip(&STAGES) {
+    for (module, stage) in modules().iter().zip(STAGES) {
         let source = read(format!("src/stages/{module}.rs"));
         let lines: Vec<&str> = source
             .lines()
@@ -283,21 +229,4 @@ fn the_top_level_has_no_other_folders() {
             "{name}/ doesn't belong at the top level"
         );
     }
-}
-
-#[test]
-fn every_relative_link_of_the_readme_leads_somewhere() {
-    let readme = read("README.md");
-    let mut links = 0;
-    for part in readme.split("](").skip(1) {
-        let link = part.split([')', '#']).next().unwrap();
-        if !link.is_empty() && !link.contains("://") {
-            assert!(root().join(link).exists(), "README.md links to {link}");
-            links += 1;
-        }
-    }
-    assert!(
-        links >= 2 * STAGES.len(),
-        "each stage has its module and its test linked"
-    );
 }

@@ -141,31 +141,27 @@ fn what_never_ends_is_echoed_piece_by_piece() {
     if !needs_our_own_server() {
         return;
     }
-    // Eight megabytes without a line end go out and come back at the same time: the server keeps
-    // none of it. If it waited for the line end, both would wait for ever.
+    // Eight megabytes without a line end go out, and all of it comes back before the end comes: the
+    // server keeps none of it.
     let server = target::start(1, |_| ());
-    let size = 8 * 1024 * 1024;
+    let size = 8192 * LONGEST_PIECE;
     let mut reading = TcpStream::connect(server.address).unwrap();
+    reading.set_read_timeout(Some(server.patience)).unwrap();
     let mut writing = reading.try_clone().unwrap();
     let writer = std::thread::spawn(move || {
         let block = vec![b'x'; 64 * 1024];
         for _ in 0..size / block.len() {
             writing.write_all(&block).unwrap();
         }
-        writing.shutdown(Shutdown::Write).unwrap();
     });
     let mut prefix = [0; b"Server says: ".len()];
     reading.read_exact(&mut prefix).unwrap();
-    let mut received = 0;
-    let mut block = vec![0; 64 * 1024];
-    loop {
-        let length = reading.read(&mut block).unwrap();
-        if length == 0 {
-            break;
-        }
-        assert!(block[..length].iter().all(|&byte| byte == b'x'));
-        received += length;
+    let mut received = vec![0; size];
+    if let Err(error) = reading.read_exact(&mut received) {
+        panic!("the server waits for the end of the line: {error}");
     }
+    assert!(received.iter().all(|&byte| byte == b'x'));
     writer.join().unwrap();
-    assert_eq!(received, size);
+    reading.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(reading.read(&mut prefix).unwrap(), 0, "nothing more");
 }

@@ -27,6 +27,8 @@ pub enum Step {
     ServerCloses,
     /// Any other narration.
     Because(String),
+    /// Where the next line is written down, for a failure to say. It isn't part of the notation.
+    Place(String),
 }
 
 /// A conversation, ready to be played.

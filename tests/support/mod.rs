@@ -1,10 +1,13 @@
-//! What every test file needs: the conversation player, servers to play against, and the zoo.
+//! What every test file needs: the conversation player, servers to play against, the zoo, the program
+//! and the project's own files.
 //!
 //! `mod support;` in a test file; each file uses its part.
 #![allow(dead_code)]
 
 pub mod conversation;
 pub mod player;
+pub mod program;
+pub mod project;
 pub mod target;
 pub mod zoo;
 

@@ -71,6 +71,7 @@ struct Player {
     /// What was sent so far, cut as it was sent.
     sent: Vec<Vec<u8>>,
     because: Option<String>,
+    place: Option<String>,
 }
 
 impl Player {
@@ -85,6 +86,7 @@ impl Player {
             story: Vec::new(),
             sent: Vec::new(),
             because: None,
+            place: None,
         })
     }
 
@@ -144,6 +146,7 @@ impl Player {
         for step in expected.drain(..) {
             match step {
                 Step::Because(why) => self.because = Some(why),
+                Step::Place(place) => self.place = Some(place),
                 Step::Expect(pattern) => self.expect_reply(&pattern)?,
                 Step::ExpectBytes(bytes) => self.expect_bytes(&bytes)?,
                 Step::ServerCloses => self.expect_close()?,
@@ -355,6 +358,9 @@ impl Player {
         let caret = " ".repeat(column);
         let expected = excerpt(&difference.expected, difference.column).0;
         let _ = writeln!(told, "    {last}\n    {caret}^ expected: {expected}\n");
+        if let Some(place) = &self.place {
+            let _ = writeln!(told, "where: {place}");
+        }
         if let Some(why) = &self.because {
             let _ = writeln!(told, "why: {why}");
         }

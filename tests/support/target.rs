@@ -33,6 +33,18 @@ pub struct Target {
 }
 
 impl Target {
+    /// A server that is running already.
+    pub fn running(address: SocketAddr, texts_count: bool) -> Target {
+        Target {
+            address,
+            name: format!("the server at {address}"),
+            command: String::new(),
+            texts_count,
+            patience: PATIENCE,
+            mails: None,
+        }
+    }
+
     /// The mails kept since the last call. `None` if this server doesn't tell.
     ///
     /// A mail is kept before its 250 is sent, so after the conversation it is here: no waiting.
@@ -132,14 +144,7 @@ pub fn targets(stages: &(impl RangeBounds<usize> + Debug)) -> Vec<Target> {
         return vec![start_animal(animal)];
     }
     if let Some(address) = external() {
-        return vec![Target {
-            address,
-            name: format!("the server at {address}"),
-            command: String::new(),
-            texts_count: false,
-            patience: PATIENCE,
-            mails: None,
-        }];
+        return vec![Target::running(address, false)];
     }
     started(stages, |_| ())
 }

@@ -1,0 +1,143 @@
+//! The real binary as a server: started on a free port, listened to, killed when the test is over.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+/// The program, as `cargo test` built it.
+pub fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_smtp-from-scratch"))
+}
+
+/// A running server. It is killed when the test is over.
+pub struct Server {
+    pub child: Child,
+    /// Where it listens, from its first line.
+    pub address: String,
+    /// What it prints after the first line, on standard output and on standard error.
+    pub printed: Receiver<String>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A line that a server prints is there at once, or something is wrong.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Server {
+    pub fn start(arguments: &[&str]) -> Server {
+        Server::spawned(serving(arguments))
+    }
+
+    pub fn spawned(command: Command) -> Server {
+        let (mut child, stdout, address) = spawn(command);
+        let (sender, printed) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        pass_on(stdout, sender.clone());
+        pass_on(stderr, sender);
+        Server {
+            child,
+            address,
+            printed,
+        }
+    }
+
+    pub fn connect(&self) -> Client {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client(BufReader::new(stream))
+    }
+
+    /// Sends everything at once and hears everything, to the end of the connection.
+    pub fn talk(&self, lines: &[u8]) -> String {
+        let mut client = self.connect();
+        client.says(lines);
+        let mut replies = String::new();
+        client.0.read_to_string(&mut replies).unwrap();
+        replies
+    }
+
+    pub fn next_line(&self) -> String {
+        let line = self.printed.recv_timeout(PATIENCE);
+        line.expect("the server prints another line")
+    }
+
+    pub fn lines_until(&self, last: &str) -> Vec<String> {
+        let mut lines = vec![self.next_line()];
+        while !lines[lines.len() - 1].contains(last) {
+            lines.push(self.next_line());
+        }
+        lines
+    }
+}
+
+/// The program as a server, on a free port unless the arguments say where.
+pub fn serving(arguments: &[&str]) -> Command {
+    let mut command = program();
+    command.args(arguments);
+    if !arguments.contains(&"--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
+    command
+}
+
+/// Starts a server and reads the first line that it prints.
+pub fn spawn(mut command: Command) -> (Child, BufReader<ChildStdout>, String) {
+    let mut child = command
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    stdout.read_line(&mut first).unwrap();
+    let address = first.strip_prefix("listening on ").expect("the first line");
+    let address = address.trim_end().to_string();
+    (child, stdout, address)
+}
+
+/// Hands on every line, without what the logger of the feature `log` puts in front.
+fn pass_on(lines: impl BufRead + Send + 'static, sender: Sender<String>) {
+    thread::spawn(move || {
+        for line in lines.lines().map_while(Result::ok) {
+            let shown = line.split_once("smtp_from_scratch::conversation] ");
+            let shown = shown.map_or(line.as_str(), |(_, shown)| shown);
+            if sender.send(shown.to_string()).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// A client of such a server.
+pub struct Client(pub BufReader<TcpStream>);
+
+impl Client {
+    pub fn says(&self, bytes: &[u8]) {
+        self.0.get_ref().write_all(bytes).unwrap();
+    }
+
+    pub fn hears(&mut self) -> String {
+        let mut line = String::new();
+        if let Err(error) = self.0.read_line(&mut line) {
+            panic!("the server says nothing: {error}");
+        }
+        line.trim_end().to_string()
+    }
+
+    /// Hears a line for each code, in this order.
+    pub fn hears_codes(&mut self, codes: &[&str]) {
+        for code in codes {
+            let line = self.hears();
+            assert!(line.starts_with(code), "expected {code}, heard {line:?}");
+        }
+    }
+}
