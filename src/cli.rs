@@ -203,7 +203,7 @@ usage: smtp-from-scratch [serve] [flags]
 stages:
 "
     );
-    for stage in &STAGES {
+    for stage in STAGES {
         text += &format!("  {} {:9} {}\n", stage.number, stage.name, stage.title);
     }
     text

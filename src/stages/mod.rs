@@ -24,7 +24,7 @@ pub struct Stage {
 }
 
 /// Every stage there is, in order.
-pub const STAGES: [Stage; 7] = [
+pub const STAGES: &[Stage] = &[
     Stage {
         number: 1,
         name: "echo",
