@@ -1,17 +1,19 @@
 //! An SMTP server from nothing but the standard library, told in stages.
 //!
 //! Every stage is one module, every module is a server that runs (`cargo run -- --stage 4`), and
-//! each stands on the one below it. Read them in this order; the last column has what else is new.
+//! each stands on the one below it. Each has a chapter in `docs/`, which builds it piece by piece; these
+//! pages are the shorter way. Read them in this order; the last column has what else is new.
 //!
-//! | stage | what it adds | also new |
-//! | --- | --- | --- |
-//! | [1 echo](stages::stage01_echo) | a thread for each client, and a line that comes back | [`server`], [`transcript`], [`settings`] |
-//! | [2 greeting](stages::stage02_greeting) | 220, then listen | [`wire`], [`reply`] |
-//! | [3 commands](stages::stage03_commands) | a line is a verb and its argument; HELO and EHLO | [`command`], [`session`] (of [`mail`], chapter 4) |
-//! | [4 mail](stages::stage04_mail) | MAIL: who the message is from | [`path`], [`parameter`], [`mail`] |
-//! | [5 rcpt](stages::stage05_rcpt) | RCPT: whom it is for | |
-//! | [6 data](stages::stage06_data) | DATA: the message itself, and where it ends | [`header`] |
-//! | [7 quit](stages::stage07_quit) | RSET, NOOP, QUIT: the finished server | |
+//! | stage | chapter | what it adds | also new |
+//! | --- | --- | --- | --- |
+//! | | [0](../../../docs/00-before-we-start.md) | what a mail is, and a whole session read aloud | |
+//! | [1 echo](stages::stage01_echo) | [1](../../../docs/01-echo.md) | a thread for each client, and a line that comes back | [`server`], [`transcript`], [`settings`] |
+//! | [2 greeting](stages::stage02_greeting) | [2](../../../docs/02-greeting.md) | 220, then listen | [`wire`], [`reply`] |
+//! | [3 commands](stages::stage03_commands) | [3](../../../docs/03-commands.md) | a line is a verb and its argument; HELO and EHLO | [`command`], [`session`] (of [`mail`], chapter 4) |
+//! | [4 mail](stages::stage04_mail) | [4](../../../docs/04-mail.md) | MAIL: who the message is from | [`path`], [`parameter`], [`mail`] |
+//! | [5 rcpt](stages::stage05_rcpt) | [5](../../../docs/05-rcpt.md) | RCPT: whom it is for | |
+//! | [6 data](stages::stage06_data) | [6](../../../docs/06-data.md) | DATA: the message itself, and where it ends | [`header`] |
+//! | [7 quit](stages::stage07_quit) | [7](../../../docs/07-quit.md) | RSET, NOOP, QUIT: the finished server | |
 //!
 //! Stages 1 and 2 are functions of their own. From stage 3 up there is one conversation loop, in
 //! [`stages::stage03_commands`], and each stage is a function `answer(session, command)` that

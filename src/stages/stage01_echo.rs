@@ -32,6 +32,8 @@
 //!
 //! SMTP runs over exactly such a two-way stream of bytes (RFC 5321, 2.1), and its lines end in
 //! CR LF (2.3.8). Here the line end is whatever follows the line.
+//!
+//! The chapter, with every piece explained: [docs/01-echo.md](../../../../../docs/01-echo.md).
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 

@@ -26,6 +26,8 @@
 //!   [`Wire::read_line`] has one, and skips what is beyond it.
 //! - **Four writes for one reply.** Code, space, text and line end belong in one buffer and one
 //!   write; each write is a system call and may become a packet of its own.
+//!
+//! The chapter, with every piece explained: [docs/02-greeting.md](../../../../../docs/02-greeting.md).
 
 use std::io;
 

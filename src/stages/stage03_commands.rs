@@ -37,6 +37,8 @@
 //!   which TCP carries bytes. Their replies leave together when the server has nothing left to read,
 //!   and not before ([`crate::wire`]).
 //! - **Taking HELO for a formality.** A second one is a reset (4.1.4).
+//!
+//! The chapter, with every piece explained: [docs/03-commands.md](../../../../../docs/03-commands.md).
 
 use std::io;
 use std::ops::ControlFlow;

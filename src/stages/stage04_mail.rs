@@ -37,6 +37,8 @@
 //! - **No sender, no mail.** `MAIL FROM:<>` is the null reverse-path. Every bounce (a report that a
 //!   mail couldn't be delivered) has it, so that bounces don't bounce for ever (4.5.5).
 //! - **A second MAIL replaces the first.** It must be refused, and the first stands (4.1.4).
+//!
+//! The chapter, with every piece explained: [docs/04-mail.md](../../../../../docs/04-mail.md).
 
 use std::io;
 use std::ops::ControlFlow;

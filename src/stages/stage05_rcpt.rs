@@ -34,6 +34,8 @@
 //! - **No limit.** Every recipient is memory that a stranger fills. Beyond the limit the reply is 452,
 //!   "later", and those accepted before stay accepted: the client delivers the rest with another
 //!   transaction. A hundred must fit (4.5.3.1.8, 4.5.3.1.10).
+//!
+//! The chapter, with every piece explained: [docs/05-rcpt.md](../../../../../docs/05-rcpt.md).
 
 use std::io;
 use std::ops::ControlFlow;

@@ -46,6 +46,8 @@
 //!   message has not sent it. Nothing is delivered (4.1.1.10).
 //! - **`String`.** Mail is bytes: Latin-1, binary attachments, spam with NULs. So are header fields.
 //! - **A `HashMap` of header fields.** `Received:` comes many times, and the order counts.
+//!
+//! The chapter, with every piece explained: [docs/06-data.md](../../../../../docs/06-data.md).
 
 use std::borrow::Cow;
 use std::io::{self, BufRead};

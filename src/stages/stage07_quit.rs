@@ -40,6 +40,8 @@
 //!   4.1.1.10).
 //! - **QUIT closes at once.** The 221 must be on its way before the connection goes.
 //! - **The mail is delivered at QUIT.** It was the client's until the 250, and ours from then on.
+//!
+//! The chapter, with every piece explained: [docs/07-quit.md](../../../../../docs/07-quit.md).
 
 use std::io;
 use std::ops::ControlFlow;

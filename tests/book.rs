@@ -1,0 +1,986 @@
+//! Nothing printed in the book is untested: its code, its conversations, its links, its commands.
+//!
+//! What each fence in `docs/` stands for:
+//!
+//! ````text
+//! ```rust src/wire.rs      a run of that file, line for line; `// ...` is what was left out
+//! ```diff src/wire.rs      the same, with lines to take out (-) and lines to put in (+)
+//! ```smtp                  a conversation, played against the chapter's stage, texts compared;
+//!                          flags of the program may follow: ```smtp --max-size 20
+//! ```terminal              a run of what the server prints during the conversation before it, when
+//!                          the lines are typed at a netcat, which ends them in LF
+//! ```sh                    commands to type: programs, flags, scripts and tests exist
+//! ```text                  anything else
+//! ````
+//!
+//! A conversation that begins with `{the conversation goes on}` continues the one before it.
+
+mod support;
+
+use std::net::ToSocketAddrs;
+use std::path::Path;
+
+use smtp_from_scratch::cli::{self, Request};
+use smtp_from_scratch::stages::STAGES;
+
+use support::conversation::{Conversation, Step};
+use support::player::{SPLITS, Split, play};
+use support::program::Server;
+use support::project::{code, files, modules, read, root, sources};
+use support::target::{Target, start};
+
+/// One page: a chapter, an appendix, or the README.
+struct Page {
+    /// From the project's folder on: `docs/04-mail.md`.
+    path: String,
+    /// The stage that its conversations are played against.
+    stage: usize,
+    text: String,
+}
+
+impl Page {
+    fn new(path: &str) -> Page {
+        let name = path.rsplit('/').next().unwrap();
+        let number = name.get(..2).and_then(|digits| digits.parse().ok());
+        Page {
+            path: path.to_string(),
+            stage: number.filter(|&number| number > 0).unwrap_or(STAGES.len()),
+            text: read(path),
+        }
+    }
+
+    /// Where a line is, for a message.
+    fn at(&self, line: usize) -> String {
+        format!("{}:{line}", self.path)
+    }
+}
+
+/// The chapters that teach a stage.
+fn chapters() -> Vec<Page> {
+    STAGES
+        .iter()
+        .map(|stage| Page::new(&format!("docs/{:02}-{}.md", stage.number, stage.name)))
+        .collect()
+}
+
+/// Every page that we print.
+fn pages() -> Vec<Page> {
+    let mut pages: Vec<Page> = files("docs", "md")
+        .iter()
+        .map(|path| Page::new(path.strip_prefix(root()).unwrap().to_str().unwrap()))
+        .collect();
+    pages.push(Page::new("README.md"));
+    pages
+}
+
+/// A block between three backquotes.
+struct Fence<'page> {
+    kind: &'page str,
+    /// What follows the kind: a file, or flags.
+    info: &'page str,
+    /// The number of its first line, and its lines.
+    start: usize,
+    lines: Vec<&'page str>,
+}
+
+fn fences(text: &str) -> Vec<Fence<'_>> {
+    let mut found = Vec::new();
+    let mut lines = (1..).zip(text.lines());
+    while let Some((number, line)) = lines.next() {
+        if let Some(opening) = line.strip_prefix("```") {
+            let (kind, info) = opening.split_once(' ').unwrap_or((opening, ""));
+            found.push(Fence {
+                kind,
+                info,
+                start: number + 1,
+                lines: lines
+                    .by_ref()
+                    .map(|(_, line)| line)
+                    .take_while(|line| *line != "```")
+                    .collect(),
+            });
+        }
+    }
+    found
+}
+
+/// The numbered lines outside the fences.
+fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut in_fence = false;
+    (1..).zip(text.lines()).filter(move |(_, line)| {
+        let edge = line.starts_with("```");
+        in_fence ^= edge;
+        !edge && !in_fence
+    })
+}
+
+/// Panics with all the faults at once, so that they can be mended at once.
+#[track_caller]
+fn assert_faultless(faults: &[String]) {
+    assert!(faults.is_empty(), "\n\n{}\n", faults.join("\n\n"));
+}
+
+/// Whether `printed` is a run of `whole`, but for what stands where `is_gap` says so.
+///
+/// # Errors
+/// The index of the first line in `printed` for which there is no place, and the index of the line in
+/// `whole` that stands where it should, if the lines before it had a place.
+fn is_run(
+    printed: &[&str],
+    whole: &[&str],
+    is_gap: fn(&str) -> bool,
+) -> Result<(), (usize, Option<usize>)> {
+    let gap = printed.iter().position(|line| is_gap(line));
+    let segment = &printed[..gap.unwrap_or(printed.len())];
+    let mut furthest = (0, None);
+    for start in 0..=whole.len() {
+        let same = segment
+            .iter()
+            .zip(&whole[start..])
+            .take_while(|(a, b)| a == b)
+            .count();
+        let mut fault = (same, (same > 0).then_some(start + same));
+        if same == segment.len() {
+            let Some(gap) = gap else { return Ok(()) };
+            match is_run(&printed[gap + 1..], &whole[start + same..], is_gap) {
+                Ok(()) => return Ok(()),
+                Err((line, instead)) => {
+                    fault = (gap + 1 + line, instead.map(|at| start + same + at));
+                }
+            }
+        }
+        if fault.0 > furthest.0 {
+            furthest = fault;
+        }
+    }
+    Err(furthest)
+}
+
+fn is_code_gap(line: &str) -> bool {
+    line.trim() == "// ..."
+}
+
+fn is_output_gap(line: &str) -> bool {
+    line == "..."
+}
+
+/// The lines that a `diff` fence has before its change.
+fn before_change<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    lines
+        .iter()
+        .filter(|line| !line.starts_with('+'))
+        .map(|line| line.get(1..).unwrap_or_default())
+        .collect()
+}
+
+/// What is wrong with an excerpt, given the file that it should be from.
+fn excerpt_fault(page: &Page, fence: &Fence, source: &str) -> Option<String> {
+    let printed = match fence.kind {
+        "diff" => before_change(&fence.lines),
+        _ => fence.lines.clone(),
+    };
+    let whole: Vec<&str> = source.lines().collect();
+    let (line, instead) = is_run(&printed, &whole, is_code_gap).err()?;
+    let file = fence.info;
+    let in_file = match instead {
+        Some(at) if at < whole.len() => format!("{file}:{} has\n    {}", at + 1, whole[at]),
+        Some(_) => format!("{file} ends before it"),
+        None => format!("{file} has no such line, or not after the lines printed before it"),
+    };
+    // A line of a diff counts as many lines as were put in before it.
+    let shown_line = match fence.kind {
+        "diff" => {
+            let kept = (0..fence.lines.len()).filter(|&at| !fence.lines[at].starts_with('+'));
+            kept.clone().nth(line).unwrap_or(fence.lines.len())
+        }
+        _ => line,
+    };
+    Some(format!(
+        "{}: the page prints\n    {}\nbut {in_file}\nto do: print what the file has, or `// ...` for what you leave out; if the code is wrong, mend the code",
+        page.at(fence.start + shown_line),
+        printed.get(line).unwrap_or(&"(the end)"),
+    ))
+}
+
+#[test]
+fn every_piece_of_code_is_a_run_of_its_file() {
+    let mut faults = Vec::new();
+    let mut pieces = 0;
+    for page in pages() {
+        for fence in fences(&page.text) {
+            if !["rust", "diff"].contains(&fence.kind) {
+                continue;
+            }
+            pieces += 1;
+            if root().join(fence.info).is_file() {
+                faults.extend(excerpt_fault(&page, &fence, &read(fence.info)));
+            } else {
+                let place = page.at(fence.start - 1);
+                faults.push(format!("{place}: there is no file {:?}", fence.info));
+            }
+        }
+    }
+    assert_faultless(&faults);
+    assert!(pieces >= STAGES.len());
+}
+
+#[test]
+fn a_line_that_has_drifted_is_named_with_both_texts() {
+    let page = Page {
+        path: "docs/x.md".to_string(),
+        stage: 1,
+        text: "\n```rust a.rs\nfn a() {\n    // ...\n    two();\n    thre();\n}\n```\n\
+               ```diff a.rs\n fn a() {\n+    zero();\n-    on();\n```\n"
+            .to_string(),
+    };
+    let source = "fn a() {\n    one();\n    two();\n    three();\n}\n";
+    let told: Vec<String> = fences(&page.text)
+        .iter()
+        .map(|fence| excerpt_fault(&page, fence, source).unwrap())
+        .collect();
+    assert!(told[0].starts_with("docs/x.md:6: "), "{}", told[0]);
+    for part in ["thre();", "a.rs:4 has\n    ", "three();", "to do: "] {
+        assert!(told[0].contains(part), "{}", told[0]);
+    }
+    assert!(told[1].starts_with("docs/x.md:12: "), "{}", told[1]);
+    for (good, source) in [
+        (vec!["a", "b"], "x\na\nb"),
+        (vec!["a", " // ...", "c"], "a\na\nb\nc"),
+        (vec!["a", "// ...", "b", "c"], "a\nb\nx\nb\nc"),
+    ] {
+        let whole: Vec<&str> = source.lines().collect();
+        assert_eq!(is_run(&good, &whole, is_code_gap), Ok(()));
+    }
+    let turned = is_run(&["b", "// ...", "a"], &["a", "b"], is_code_gap);
+    assert_eq!(turned, Err((2, None)));
+}
+
+/// Whoever types what a chapter prints has the whole stage: no line of its code is missing.
+#[test]
+fn a_chapter_prints_the_whole_code_of_its_stage() {
+    let mut faults = Vec::new();
+    for (page, module) in chapters().iter().zip(modules()) {
+        let file = format!("src/stages/{module}.rs");
+        let fences = fences(&page.text);
+        let pieces = fences
+            .iter()
+            .filter(|fence| fence.kind == "rust" && fence.info == file);
+        let printed: Vec<&str> = pieces.flat_map(|fence| fence.lines.clone()).collect();
+        for (number, line) in code(&read(&file)) {
+            if !line.is_empty() && !printed.contains(&line) {
+                let path = &page.path;
+                faults.push(format!("{file}:{number} is nowhere in {path}: {line}"));
+            }
+        }
+    }
+    assert_faultless(&faults);
+}
+
+/// A conversation of a page with what goes before it: the flags of its server, and its lines with
+/// their numbers.
+struct Played<'page> {
+    flags: Vec<&'page str>,
+    lines: Vec<(usize, &'page str)>,
+    /// What the server prints meanwhile: the number of the first line, and the lines.
+    terminal: Option<(usize, Vec<&'page str>)>,
+}
+
+fn conversations(page: &Page) -> Vec<Played<'_>> {
+    let mut found: Vec<Played> = Vec::new();
+    for fence in fences(&page.text) {
+        match fence.kind {
+            "smtp" => {
+                let mut lines: Vec<(usize, &str)> = (fence.start..).zip(fence.lines).collect();
+                let mut flags: Vec<&str> = fence.info.split_whitespace().collect();
+                if lines[0].1 == "{the conversation goes on}" {
+                    let before = found.last().expect("a conversation that can go on");
+                    assert!(flags.is_empty(), "{}: it goes on", page.at(fence.start));
+                    flags.clone_from(&before.flags);
+                    lines = [&before.lines[..], &lines[1..]].concat();
+                }
+                found.push(Played {
+                    flags,
+                    lines,
+                    terminal: None,
+                });
+            }
+            "terminal" => {
+                let before = found.last_mut().expect("a conversation to print");
+                before.terminal = Some((fence.start, fence.lines));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn conversation(page: &Page, played: &Played) -> Conversation {
+    let mut steps = Vec::new();
+    for (number, line) in &played.lines {
+        steps.push(Step::Place(page.at(*number)));
+        steps.extend(Conversation::parse(line).steps);
+    }
+    Conversation { steps }
+}
+
+/// The same conversation as a netcat sends it: a line ends in LF.
+fn typed(page: &Page, played: &Played) -> Conversation {
+    let mut conversation = conversation(page, played);
+    for step in &mut conversation.steps {
+        if let Step::Send(bytes) = step {
+            if bytes.ends_with(b"\r\n") {
+                bytes.truncate(bytes.len() - 2);
+                bytes.push(b'\n');
+            }
+        }
+    }
+    conversation
+}
+
+#[test]
+fn every_conversation_is_true() {
+    let mut faults = Vec::new();
+    let mut count = 0;
+    for page in pages() {
+        for played in conversations(&page) {
+            count += 1;
+            let flags = played.flags.iter().map(Into::into);
+            let Ok(Request::Serve(asked)) = cli::parse(flags) else {
+                let place = page.at(played.lines[0].0 - 1);
+                faults.push(format!("{place}: no such flags: {:?}", played.flags));
+                continue;
+            };
+            let server = start(page.stage, |settings| {
+                settings.hostname = asked.settings.hostname;
+                settings.max_size = asked.settings.max_size;
+                settings.max_recipients = asked.settings.max_recipients;
+            });
+            let conversation = conversation(&page, &played);
+            let story = SPLITS
+                .iter()
+                .find_map(|&split| play(&server, &conversation, split).err());
+            if let Some(story) = story {
+                let to_do =
+                    "to do: print what the server says; if the server is wrong, mend the server";
+                faults.push(format!("{}: {story}{to_do}", page.path));
+            }
+        }
+    }
+    assert_faultless(&faults);
+    assert!(count >= STAGES.len());
+}
+
+#[test]
+fn a_conversation_that_has_drifted_is_named_with_its_line() {
+    let page = Page {
+        path: "docs/x.md".to_string(),
+        stage: 3,
+        text: "```smtp\nS: 220 localhost ESMTP ready\nC: NOOP\nS: 502 ...\n```\n\
+               ```smtp\n{the conversation goes on}\nC: HELO\nS: 501 Your name, pleese\n```\n"
+            .to_string(),
+    };
+    let server = start(page.stage, |_| ());
+    let told: Vec<Option<String>> = conversations(&page)
+        .iter()
+        .map(|played| {
+            let conversation = conversation(&page, played);
+            play(&server, &conversation, Split::LineByLine).err()
+        })
+        .collect();
+    assert_eq!(told[0], None);
+    let story = told[1].as_ref().unwrap();
+    for part in ["where: docs/x.md:9\n", "pleese", "Your name, please"] {
+        assert!(story.contains(part), "{story}");
+    }
+}
+
+/// A line of output without what differs from run to run: the ports.
+fn without_ports(line: &str) -> String {
+    let mut parts = line.split("127.0.0.1");
+    let mut text = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        let digits = |rest: &str| rest.bytes().take_while(u8::is_ascii_digit).count();
+        let port = part.strip_prefix([':', ' ']).map_or(0, digits);
+        text += "127.0.0.1";
+        text += if port > 0 { &part[1 + port..] } else { part };
+    }
+    text
+}
+
+#[test]
+fn what_the_terminal_shows_is_true() {
+    let mut faults = Vec::new();
+    let mut count = 0;
+    for page in pages() {
+        let stage = page.stage.to_string();
+        for played in conversations(&page) {
+            let Some((start, printed)) = &played.terminal else {
+                continue;
+            };
+            count += 1;
+            let server = Server::start(&[&["--stage", &stage], &played.flags[..]].concat());
+            let address = server.address.to_socket_addrs().unwrap().next().unwrap();
+            let target = Target::running(address, true);
+            // Whether it goes well is another test's question.
+            let _ = play(&target, &typed(&page, &played), Split::LineByLine);
+            let mut shown = vec![format!("listening on {address}")];
+            loop {
+                shown.push(server.next_line());
+                let last = &shown[shown.len() - 1];
+                if [
+                    "{the server closes the connection}",
+                    "{the connection broke",
+                ]
+                .iter()
+                .any(|end| last.contains(end))
+                {
+                    break;
+                }
+            }
+            let printed: Vec<String> = printed.iter().map(|line| without_ports(line)).collect();
+            let printed: Vec<&str> = printed.iter().map(String::as_str).collect();
+            let without: Vec<String> = shown.iter().map(|line| without_ports(line)).collect();
+            let whole: Vec<&str> = without.iter().map(String::as_str).collect();
+            if let Err((line, instead)) = is_run(&printed, &whole, is_output_gap) {
+                faults.push(format!(
+                    "{}: the page prints\n    {}\nbut the server prints\n    {}\nto do: print that, or `...` for what you leave out",
+                    page.at(start + line),
+                    printed.get(line).unwrap_or(&"(the end)"),
+                    instead.and_then(|at| shown.get(at)).map_or("nothing like it", |line| line),
+                ));
+            }
+        }
+    }
+    assert_faultless(&faults);
+    assert!(count > 0);
+}
+
+/// The pieces of Markdown code within a line: `like this`.
+fn code_spans(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+/// The targets of the links and pictures in a line, with the text of each.
+fn links(line: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("](") {
+        let text = before.rsplit('[').next().unwrap_or_default();
+        let target = after.split(')').next().unwrap_or_default();
+        found.push((text, target));
+        rest = after;
+    }
+    found
+}
+
+/// The number of the line, from 1, that defines `name` in a Rust source.
+fn defined_at(source: &str, name: &str) -> Option<usize> {
+    let is_definition = |line: &str| {
+        let words: Vec<&str> = line
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .filter(|word| !word.is_empty())
+            .collect();
+        words.windows(2).any(|pair| {
+            ["fn", "struct", "enum", "const", "type", "mod", "trait"].contains(&pair[0])
+                && pair[1] == name
+        })
+    };
+    let line = source
+        .lines()
+        .position(|line| !line.trim_start().starts_with("//") && is_definition(line));
+    line.map(|line| line + 1)
+}
+
+/// Whether `name` is a test in this source.
+fn is_test(source: &str, name: &str) -> bool {
+    defined_at(source, name).is_some_and(|line| {
+        let before: Vec<&str> = source.lines().take(line - 1).collect();
+        let attributes = before
+            .iter()
+            .rev()
+            .take_while(|line| line.trim().starts_with("#["));
+        attributes.into_iter().any(|line| line.trim() == "#[test]")
+    })
+}
+
+/// The anchor that a forge and mdBook make of a heading.
+fn slug(heading: &str) -> String {
+    heading
+        .trim_start_matches('#')
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+/// What is wrong with a link from a page in `folder`, if it leads to something of ours.
+fn link_fault(folder: &str, own_text: &str, target: &str) -> Option<String> {
+    if target.contains("://") {
+        return None;
+    }
+    let (path, fragment) = target.split_once('#').unwrap_or((target, ""));
+    let file = root().join(folder).join(path);
+    let text = match path {
+        "" => own_text.to_string(),
+        _ if !file.exists() => return Some(format!("there is no file {path}")),
+        _ if fragment.is_empty() => return None,
+        _ => std::fs::read_to_string(&file).unwrap_or_default(),
+    };
+    let found = if path.is_empty() || path.ends_with(".md") {
+        prose(&text).any(|(_, line)| line.starts_with('#') && slug(line) == fragment)
+    } else if path.contains("tests/") {
+        is_test(&text, fragment)
+    } else {
+        defined_at(&text, fragment).is_some()
+    };
+    let what = if path.contains("tests/") {
+        "test"
+    } else {
+        "item or heading"
+    };
+    (!found).then(|| format!("{path} has no {what} named {fragment}"))
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut faults = Vec::new();
+    for page in pages() {
+        let folder = Path::new(&page.path).parent().unwrap().to_str().unwrap();
+        for (number, line) in prose(&page.text) {
+            for (text, target) in links(line) {
+                if let Some(fault) = link_fault(folder, &page.text, target) {
+                    faults.push(format!(
+                        "{}: the link {target} leads nowhere: {fault}",
+                        page.at(number)
+                    ));
+                }
+                if target.ends_with(".svg") && text.is_empty() {
+                    faults.push(format!("{}: {target} has no text", page.at(number)));
+                }
+            }
+        }
+    }
+    assert_faultless(&faults);
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_named() {
+    let fault = |target| link_fault("docs", "# One\n\n## Two, three\n", target);
+    for good in [
+        "https://www.rfc-editor.org/rfc/rfc5321",
+        "#two-three",
+        "../src/wire.rs",
+        "../src/wire.rs#read_line",
+        "../src/wire.rs#Line",
+        "../tests/stage04_mail.rs#mail_before_helo_is_503",
+    ] {
+        assert_eq!(fault(good), None);
+    }
+    for bad in [
+        "#two",
+        "../src/wired.rs",
+        "../src/wire.rs#read_lines",
+        "../tests/stage04_mail.rs#mail_before_helo_is_504",
+        // Defined, but no test.
+        "../tests/stage04_mail.rs#greeted",
+    ] {
+        assert!(fault(bad).is_some(), "{bad}");
+    }
+}
+
+/// The commands of a line of shell, each as its words.
+fn shell_commands(line: &str) -> Vec<Vec<String>> {
+    let mut commands = vec![vec![String::new()]];
+    let mut quote = None;
+    for character in line.chars() {
+        let command = commands.last_mut().unwrap();
+        match (quote, character) {
+            (Some(open), close) if open == close => quote = None,
+            (None, '\'' | '"') => quote = Some(character),
+            (None, '#') if command.last().is_some_and(String::is_empty) => break,
+            (None, '|' | ';' | '&' | '(' | ')') => commands.push(vec![String::new()]),
+            (None, ' ') => command.push(String::new()),
+            _ => command.last_mut().unwrap().push(character),
+        }
+    }
+    for command in &mut commands {
+        command.retain(|word| !word.is_empty());
+        // SMTP_SERVER=127.0.0.1:2525 cargo test
+        while command.first().is_some_and(|word| word.contains('=')) {
+            command.remove(0);
+        }
+    }
+    commands.retain(|command| !command.is_empty());
+    commands
+}
+
+/// Programs that we tell a reader to type and that aren't ours.
+const OTHER_PROGRAMS: [&str; 15] = [
+    "apt", "brew", "cat", "cd", "curl", "dnf", "echo", "git", "nc", "printf", "python3", "rustup",
+    "sleep", "sudo", "xxd",
+];
+
+/// What is wrong with a command.
+fn command_fault(words: &[String]) -> Option<String> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["cargo", "run", ref arguments @ ..] => {
+            let at = arguments.iter().position(|word| *word == "--");
+            let (of_cargo, of_ours) = arguments.split_at(at.unwrap_or(arguments.len()));
+            let known = ["--release", "--quiet", "--features", "log"];
+            if let Some(word) = of_cargo.iter().find(|word| !known.contains(word)) {
+                return Some(format!("cargo run takes no {word}"));
+            }
+            let ours = of_ours.iter().skip(1).map(Into::into);
+            cli::parse(ours).err().map(|error| error.to_string())
+        }
+        ["cargo", "test", ref arguments @ ..] => test_fault(arguments),
+        [
+            "cargo",
+            "build" | "check" | "doc" | "install" | "new" | "init",
+            ..,
+        ] => None,
+        [script, ..] if script.starts_with("scripts/") => {
+            let missing = !root().join(script).is_file();
+            missing.then(|| format!("there is no {script}"))
+        }
+        [program, ..] if OTHER_PROGRAMS.contains(&program) => None,
+        _ => Some(format!("nobody knows `{}`", words.join(" "))),
+    }
+}
+
+/// What is wrong with the arguments of `cargo test`: a file or a name for which there is no test.
+fn test_fault(arguments: &[&str]) -> Option<String> {
+    let (sources, filter) = match arguments {
+        [] | ["--features", "log"] => return None,
+        ["--test", name, rest @ ..] => (vec![format!("tests/{name}.rs")], rest),
+        ["--lib", rest @ ..] => {
+            let found = files("src", "rs");
+            let names = found
+                .iter()
+                .map(|path| path.strip_prefix(root()).unwrap().display().to_string());
+            (names.collect(), rest)
+        }
+        _ => {
+            return Some(format!(
+                "cargo test {}: say it otherwise",
+                arguments.join(" ")
+            ));
+        }
+    };
+    if let Some(missing) = sources.iter().find(|path| !root().join(path).is_file()) {
+        return Some(format!("there is no {missing}"));
+    }
+    let filter = match filter {
+        [] | ["--", ..] => return None,
+        [filter, ..] => filter,
+    };
+    let matches = sources.iter().any(|path| {
+        // The full name of a unit test: stages::stage04_mail::tests::a_name
+        let module = match path.strip_prefix("src/") {
+            Some(path) => path.trim_end_matches(".rs").replace('/', "::") + "::tests::",
+            None => String::new(),
+        };
+        let text = read(path);
+        let mut names = text.lines().filter_map(|line| {
+            let name = line.trim_start().strip_prefix("fn ")?.split('(').next()?;
+            is_test(&text, name).then(|| format!("{module}{name}"))
+        });
+        names.any(|name| name.contains(filter))
+    });
+    (!matches).then(|| format!("no test is named {filter}"))
+}
+
+#[test]
+fn every_command_can_be_typed() {
+    let mut faults = Vec::new();
+    let mut commands = 0;
+    for page in pages() {
+        let fences = fences(&page.text);
+        let shell = fences.iter().filter(|fence| fence.kind == "sh");
+        let fenced = shell.flat_map(|fence| (fence.start..).zip(fence.lines.iter().copied()));
+        let spans = prose(&page.text).flat_map(|(number, line)| {
+            let typed = |span: &&str| {
+                ["cargo ", "scripts/", "SMTP_SERVER="]
+                    .iter()
+                    .any(|start| span.starts_with(start))
+            };
+            code_spans(line)
+                .filter(typed)
+                .map(move |span| (number, span))
+        });
+        for (number, line) in fenced.chain(spans) {
+            for words in shell_commands(line) {
+                commands += 1;
+                if let Some(fault) = command_fault(&words) {
+                    faults.push(format!("{}: {line}\n{fault}", page.at(number)));
+                }
+            }
+        }
+    }
+    assert_faultless(&faults);
+    assert!(commands >= STAGES.len());
+}
+
+#[test]
+fn a_command_that_cannot_be_typed_is_named() {
+    let faults = |line: &str| {
+        let commands = shell_commands(line);
+        commands
+            .iter()
+            .filter_map(|words| command_fault(words))
+            .count()
+    };
+    for good in [
+        "cargo run -- --stage 4   # the server",
+        "cargo run --release --features log",
+        "SMTP_SERVER=127.0.0.1:2525 cargo test --test stage05_rcpt",
+        "cargo test --test stage04_mail mail_before_helo_is_503",
+        "cargo test --lib stages::stage04_mail",
+        "(sleep 1; printf 'a; b | c\\r\\n') | nc 127.0.0.1 2525",
+        "scripts/talk.sh 4",
+    ] {
+        assert_eq!(faults(good), 0, "{good}");
+    }
+    for bad in [
+        "cargo run -- --stege 4",
+        "cargo run -- --stage 99",
+        "cargo run --fast",
+        "cargo test --test stage05_rpct",
+        "cargo test --test stage04_mail mail_before_helo_is_504",
+        "cargo test --lib stages::stage99",
+        "printf 'x' | ncc 127.0.0.1 2525",
+        "scripts/tlak.sh 4",
+    ] {
+        assert_eq!(faults(bad), 1, "{bad}");
+    }
+}
+
+/// `Wire::read_line` in the text: what it names is in our sources, if its first part is.
+#[test]
+fn every_item_that_the_text_names_exists() {
+    let all: Vec<String> = files("src", "rs").iter().map(read).collect();
+    let is_ours = |name: &str| all.iter().any(|source| defined_at(source, name).is_some());
+    let is_member = |name: &str| {
+        let starts = [format!("{name},"), format!("{name}("), format!("{name}:")];
+        let mut lines = all.iter().flat_map(|source| source.lines());
+        lines.any(|line| {
+            let line = line.trim_start().trim_start_matches("pub ");
+            starts.iter().any(|start| line.starts_with(start))
+        })
+    };
+    let mut faults = Vec::new();
+    for page in pages() {
+        for (number, line) in prose(&page.text) {
+            for span in code_spans(line) {
+                let Some((path, last)) = span.rsplit_once("::") else {
+                    continue;
+                };
+                let first = path.split("::").next().unwrap_or_default();
+                let last = last.trim_end_matches("()");
+                if is_ours(first) && !is_ours(last) && !is_member(last) {
+                    faults.push(format!("{}: there is no `{span}`", page.at(number)));
+                }
+            }
+        }
+    }
+    assert_faultless(&faults);
+}
+
+/// The sections of a chapter, in this order.
+const SECTIONS: [&str; 8] = [
+    "## What you'll have at the end",
+    "## The idea",
+    "## The code",
+    "## Talk to it",
+    "## What the quick version gets wrong",
+    "## What the RFC says",
+    "## Exercises",
+    "## What this chapter added",
+];
+
+/// The parts of a text that begin with a heading of this level, with the number of its line.
+fn parts<'text>(text: &'text str, level: &str) -> Vec<(usize, Vec<&'text str>)> {
+    let mut parts: Vec<(usize, Vec<&str>)> = Vec::new();
+    let mut in_fence = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        in_fence ^= line.starts_with("```");
+        if !in_fence && line.starts_with(level) {
+            parts.push((number, Vec::new()));
+        }
+        if let Some((_, lines)) = parts.last_mut() {
+            lines.push(line);
+        }
+    }
+    parts
+}
+
+#[test]
+fn every_chapter_has_the_same_shape() {
+    let mut faults = Vec::new();
+    for page in chapters() {
+        let sections = parts(&page.text, "## ");
+        let headings: Vec<&str> = sections.iter().map(|(_, lines)| lines[0]).collect();
+        // The last chapter of a part may look back.
+        let last_words = headings.strip_prefix(&SECTIONS[..]);
+        assert!(
+            last_words.is_some_and(|more| more.len() <= 1),
+            "{}: {headings:?} instead of {SECTIONS:?}",
+            page.path
+        );
+        let section = |index: usize| (sections[index].0, sections[index].1.join("\n"));
+
+        let title = format!("# {}. ", page.stage);
+        if !page.text.starts_with(&title) {
+            faults.push(format!("{}: it opens with {title:?}", page.at(1)));
+        }
+        let (line, outcome) = section(0);
+        if !outcome.contains("```smtp") {
+            faults.push(format!("{}: no conversation", page.at(line)));
+        }
+        // Each step prints code, and then says what there is to see.
+        let (line, code) = section(2);
+        for (at, step) in parts(&code, "### ") {
+            let marker = step
+                .iter()
+                .position(|line| line.starts_with("**What you see now.**"));
+            let code = step
+                .iter()
+                .position(|line| line.starts_with("```rust src/"));
+            if code.is_none() || code >= marker {
+                let place = page.at(line + at - 1);
+                faults.push(format!(
+                    "{place}: no code with `**What you see now.**` after it"
+                ));
+            }
+        }
+        // Each trap is sprung by a test.
+        let (line, traps) = section(4);
+        let traps = parts(&traps, "### ");
+        if traps.is_empty() {
+            faults.push(format!("{}: no traps", page.at(line)));
+        }
+        for (at, trap) in traps {
+            let is_sprung = trap.iter().flat_map(|line| links(line)).any(|(_, target)| {
+                let (file, name) = target.split_once('#').unwrap_or((target, ""));
+                file.ends_with(".rs") && is_test(&read(Path::new("docs").join(file)), name)
+            });
+            if !is_sprung {
+                let place = page.at(line + at - 1);
+                faults.push(format!(
+                    "{place}: no link to the test that springs this trap"
+                ));
+            }
+        }
+        let (line, exercises) = section(6);
+        for (at, exercise) in parts(&exercises, "### ") {
+            let text = exercise.join("\n");
+            if !text.contains("<details>\n<summary>") || !text.contains("\n</details>") {
+                faults.push(format!("{}: no folded answer", page.at(line + at - 1)));
+            }
+        }
+    }
+    assert_faultless(&faults);
+}
+
+#[test]
+fn every_chapter_says_how_long_it_takes_and_it_is_short_enough() {
+    for page in chapters() {
+        let line = page.text.lines().nth(2).unwrap_or_default();
+        let minutes = line
+            .split_whitespace()
+            .zip(line.split_whitespace().skip(1))
+            .find(|(_, unit)| unit.starts_with("minutes"))
+            .and_then(|(number, _)| number.trim_start_matches(['*', '_']).parse::<usize>().ok());
+        let Some(minutes) = minutes else {
+            panic!("{} says how many minutes it takes: {line}", page.at(3));
+        };
+        // As one reads what is new to one: 130 words a minute, or 25 lines of code.
+        let words: usize = prose(&page.text)
+            .map(|(_, line)| line.split_whitespace().count())
+            .sum();
+        let code: usize = fences(&page.text)
+            .iter()
+            .map(|fence| fence.lines.len())
+            .sum();
+        let estimate = words / 130 + code / 25;
+        assert!(
+            (15..=30).contains(&minutes) && minutes.abs_diff(estimate) <= 4,
+            "{} says {minutes} minutes; {words} words and {code} lines are about {estimate}",
+            page.path
+        );
+    }
+}
+
+#[test]
+fn the_summary_lists_every_page_in_order() {
+    let summary = read("docs/SUMMARY.md");
+    let listed: Vec<&str> = summary
+        .lines()
+        .flat_map(links)
+        .map(|(_, target)| target)
+        .collect();
+    let there: Vec<String> = files("docs", "md")
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_string())
+        .filter(|name| name != "SUMMARY.md")
+        .collect();
+    assert_eq!(listed, there);
+}
+
+#[test]
+fn the_appendix_has_every_reply() {
+    let appendix = read("docs/appendix-a-commands-and-replies.md");
+    let rows = appendix.replace("&lt;", "<").replace("&gt;", ">");
+    let mut replies = 0;
+    for (name, source) in sources() {
+        for (number, line) in code(&source) {
+            let Some((_, arguments)) = line.split_once("Reply::new(") else {
+                continue;
+            };
+            let mut parts = arguments.splitn(3, ['"', ',']);
+            let (code, text) = (parts.next(), arguments.split('"').nth(1));
+            let (Some(code), Some(text)) = (code, text) else {
+                continue;
+            };
+            replies += 1;
+            let row = format!("| {code} | {text} |");
+            assert!(rows.contains(&row), "{name}:{number} has no row {row}");
+        }
+    }
+    assert!(replies > 0);
+    let listed = rows.lines().filter(|line| {
+        line.get(2..5)
+            .is_some_and(|code| code.parse::<u16>().is_ok())
+    });
+    // The greeting, the goodbye and the answer to HELO have the server's name in them.
+    assert_eq!(listed.count(), replies + 3);
+}
+
+/// `cargo doc` shows the way to the chapter: from its page of the module up to the project's folder.
+#[test]
+fn a_chapter_and_its_module_link_to_each_other() {
+    for (page, module) in chapters().iter().zip(modules()) {
+        let source = read(format!("src/stages/{module}.rs"));
+        let link = format!("[{0}](../../../../../{0})", page.path);
+        assert!(
+            source.contains(&link),
+            "{module} links to its chapter: {link}"
+        );
+        let path = &page.path;
+        for (map, link) in [
+            ("src/lib.rs", format!("](../../../{path})")),
+            ("README.md", format!("]({path})")),
+        ] {
+            assert!(read(map).contains(&link), "{map} links to {path}");
+        }
+        for target in [
+            format!("](../src/stages/{module}.rs)"),
+            format!("](../tests/{module}.rs)"),
+        ] {
+            assert!(page.text.contains(&target), "{} has no {target}", page.path);
+        }
+    }
+}
