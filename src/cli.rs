@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::net::TcpListener;
 use std::process::ExitCode;
 
-use crate::path;
+use crate::domain;
 use crate::server;
 use crate::settings::{DEFAULT_MAX_RECIPIENTS, DEFAULT_MAX_SIZE, Settings};
 use crate::stages::{self, STAGES, Stage, stage06_data};
@@ -163,7 +163,7 @@ fn stage(text: &str) -> Result<&'static Stage, UsageError> {
 }
 
 fn hostname(text: String) -> Result<String, UsageError> {
-    if path::is_host_name(&text) {
+    if domain::is_host_name(&text) {
         Ok(text)
     } else {
         Err(UsageError(format!(

@@ -1,4 +1,4 @@
-//! What the one who runs the server decides: its name, its limits, and who keeps the mail.
+//! What the one who runs the server decides: its name, its limits, and who keeps the mail (chapter 1).
 
 use std::fmt;
 use std::io;

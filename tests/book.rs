@@ -931,6 +931,31 @@ fn the_summary_lists_every_page_in_order() {
 }
 
 #[test]
+fn the_pictures_name_what_the_code_names() {
+    let tower = read("docs/images/tower.svg");
+    for stage in STAGES {
+        let storey = [">", &stage.number.to_string(), " ", stage.name, "<"].concat();
+        let apart = [">", stage.name, "<"].concat();
+        assert!(
+            tower.contains(&storey) || tower.contains(&apart),
+            "{storey}"
+        );
+    }
+    for path in files("src", "rs") {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_foot = path.parent() == Some(&root().join("src"));
+        if is_foot && !["lib", "main", "cli"].contains(&name) {
+            assert!(tower.contains(name), "tower.svg has no {name}");
+        }
+    }
+    let machine = read("docs/images/end-of-data.svg");
+    for state in ["LineStart", "Text", "Cr", "Dot", "DotCr", "End"] {
+        assert!(machine.contains(&format!(">{state}<")), "{state}");
+        assert!(read("src/stages/stage06_data.rs").contains(&format!("\n    {state},\n")));
+    }
+}
+
+#[test]
 fn the_appendix_has_every_reply() {
     let appendix = read("docs/appendix-a-commands-and-replies.md");
     let rows = appendix.replace("&lt;", "<").replace("&gt;", ">");

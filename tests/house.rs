@@ -38,6 +38,33 @@ fn a_stage_names_no_later_stage() {
     }
 }
 
+/// Each file at the foot says in its first lines which chapter introduces it.
+#[test]
+fn a_stage_needs_nothing_of_a_later_chapter() {
+    let chapter = |file: &str| {
+        let source = read(format!("src/{file}.rs"));
+        let head = source.split("\n\n").next().unwrap_or_default();
+        let (_, number) = head.split_once("chapter ")?;
+        number.split(')').next()?.parse::<usize>().ok()
+    };
+    for (module, stage) in modules().iter().zip(STAGES) {
+        let source = read(format!("src/stages/{module}.rs"));
+        for (number, line) in code(&source) {
+            let Some(path) = line.strip_prefix("use crate::") else {
+                continue;
+            };
+            let file = path.split([':', ';']).next().unwrap_or_default();
+            if file != "stages" {
+                let introduced = chapter(file);
+                assert!(
+                    introduced.is_some_and(|chapter| chapter <= stage.number),
+                    "src/stages/{module}.rs:{number} needs {file} of chapter {introduced:?}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn the_foot_of_the_tower_names_no_stage() {
     for (name, source) in sources() {

@@ -62,7 +62,7 @@ pub fn greeting(hostname: &str) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::path::MAX_DOMAIN;
+    use crate::domain::MAX_DOMAIN;
 
     #[test]
     fn the_greeting_fits_a_reply_line_with_the_longest_name() {

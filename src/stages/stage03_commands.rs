@@ -44,7 +44,7 @@ use std::io;
 use std::ops::ControlFlow;
 
 use crate::command::{Command, LINE_TOO_LONG, Verb};
-use crate::path;
+use crate::domain;
 use crate::reply::Reply;
 use crate::server::Connection;
 use crate::session::Session;
@@ -126,8 +126,8 @@ pub fn client_name(argument: &str) -> Result<&str, Reply> {
     let name = argument.split(' ').next().unwrap_or_default();
     let in_host_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let plain =
-        !name.is_empty() && name.len() <= path::MAX_DOMAIN && name.bytes().all(in_host_name);
-    if plain || path::is_host_name(name) {
+        !name.is_empty() && name.len() <= domain::MAX_DOMAIN && name.bytes().all(in_host_name);
+    if plain || domain::is_host_name(name) {
         Ok(name)
     } else {
         Err(NEED_NAME)
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_no_host_is_called_is_501() {
-        let too_long = "d".repeat(path::MAX_DOMAIN + 1);
+        let too_long = "d".repeat(domain::MAX_DOMAIN + 1);
         for bad in [
             "",
             "<>",

@@ -91,7 +91,7 @@ pub fn closing(hostname: &str) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::path::MAX_DOMAIN;
+    use crate::domain::MAX_DOMAIN;
 
     #[test]
     fn the_goodbye_fits_a_reply_line_with_the_longest_name() {

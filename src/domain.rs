@@ -1,0 +1,87 @@
+//! What a host is called: a domain, or an address in brackets (4.1.2, 4.1.3; chapter 3).
+//!
+//! A function that is named after a rule of the RFC's grammar takes text and returns the length of its
+//! longest beginning that follows the rule, or `None`. A rule made of rules adds lengths up.
+//!
+//! The rules are quoted in the RFC's notation: `*x` is any number of `x`, `[x]` is one or none.
+
+use std::net::Ipv6Addr;
+
+/// The longest domain, in octets (4.5.3.1.2).
+pub const MAX_DOMAIN: usize = 255;
+
+/// Whether `text` is what 4.1.1.1 has as a host's own name: a domain or an address literal.
+pub fn is_host_name(text: &str) -> bool {
+    let length = address_literal(text).or_else(|| domain(text));
+    length == Some(text.len()) && text.len() <= MAX_DOMAIN
+}
+
+/// `Domain = sub-domain *("." sub-domain)`.
+pub fn domain(text: &str) -> Option<usize> {
+    dotted(text, sub_domain)
+}
+
+/// `sub-domain = Let-dig [Ldh-str]`: letters, digits and hyphens, no hyphen at either end.
+fn sub_domain(text: &str) -> Option<usize> {
+    let is_ldh = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let length = text.bytes().take_while(is_ldh).count();
+    let label = &text[..length];
+    let sound = length > 0 && !label.starts_with('-') && !label.ends_with('-');
+    sound.then_some(length)
+}
+
+/// One or more parts with dots between them.
+pub fn dotted(text: &str, part: fn(&str) -> Option<usize>) -> Option<usize> {
+    let mut length = part(text)?;
+    while let Some(next) = text[length..].strip_prefix('.') {
+        length += 1 + part(next)?;
+    }
+    Some(length)
+}
+
+/// `address-literal`: an IPv4 address in brackets, or an IPv6 address with its tag (4.1.3). Other
+/// tags need a registration, and none has ever been registered. What an IPv6 address is, the
+/// standard library says; it is a little wider than 4.1.3 and lets `::` stand for one group.
+pub fn address_literal(text: &str) -> Option<usize> {
+    let (inner, _) = text.strip_prefix('[')?.split_once(']')?;
+    let sound = match inner.get(..5) {
+        Some(tag) if tag.eq_ignore_ascii_case("IPv6:") => inner[5..].parse::<Ipv6Addr>().is_ok(),
+        _ => ipv4_address(inner),
+    };
+    sound.then_some(inner.len() + 2)
+}
+
+/// `Snum 3("." Snum)`: four numbers of one to three digits, 0 to 255.
+fn ipv4_address(text: &str) -> bool {
+    let snum = |number: &str| {
+        (1..=3).contains(&number.len())
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+            && number.parse::<u8>().is_ok()
+    };
+    text.split('.').count() == 4 && text.split('.').all(snum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_name_is_a_domain_or_an_address_literal() {
+        for good in ["localhost", "mail.example", "[127.0.0.1]", "[IPv6:::1]"] {
+            assert!(is_host_name(good), "{good}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "mail.example.",
+            "[127.0.0.1",
+            "[127.0.0.1]x",
+            "a\r\nb",
+        ] {
+            assert!(!is_host_name(bad), "{bad}");
+        }
+        assert_eq!(MAX_DOMAIN, 255);
+        assert!(is_host_name(&"d".repeat(MAX_DOMAIN)));
+        assert!(!is_host_name(&"d".repeat(MAX_DOMAIN + 1)));
+    }
+}
