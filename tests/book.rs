@@ -7,6 +7,7 @@
 //! ```diff src/wire.rs      the same, with lines to take out (-) and lines to put in (+)
 //! ```smtp                  a conversation, played against the chapter's stage, texts compared;
 //!                          flags of the program may follow: ```smtp --max-size 20
+//! ```wrong RcptBeforeMail  a conversation with the server of the zoo that makes this mistake
 //! ```terminal              a run of what the server prints during the conversation before it, when
 //!                          the lines are typed at a netcat, which ends them in LF
 //! ```sh                    commands to type: programs, flags, scripts and tests exist
@@ -27,7 +28,8 @@ use support::conversation::{Conversation, Step};
 use support::player::{SPLITS, Split, play};
 use support::program::Server;
 use support::project::{code, files, modules, read, root, sources};
-use support::target::{Target, start};
+use support::target::{Target, start, start_animal};
+use support::zoo::Mistake;
 
 /// One page: a chapter, an appendix, or the README.
 struct Page {
@@ -368,6 +370,54 @@ fn every_conversation_is_true() {
     }
     assert_faultless(&faults);
     assert!(count >= STAGES.len());
+}
+
+/// The mistakes that the book shows.
+const SHOWN_MISTAKES: [Mistake; 11] = [
+    Mistake::EchoOfEachRead,
+    Mistake::OneReadIsOneCommand,
+    Mistake::DiesOn8BitBytes,
+    Mistake::StateKeptAfterEhlo,
+    Mistake::PanicsWithoutColon,
+    Mistake::RcptBeforeMail,
+    Mistake::LfDotLfEndsTheData,
+    Mistake::ReplyBeforeTheMessageIsComplete,
+    Mistake::StateKeptAfterData,
+    Mistake::RsetKeepsTheRecipients,
+    Mistake::NoopForgetsTheTransaction,
+];
+
+#[test]
+fn every_mistake_goes_as_it_is_told() {
+    let mut faults = Vec::new();
+    let mut shown = Vec::new();
+    for page in pages() {
+        for fence in fences(&page.text) {
+            if fence.kind != "wrong" {
+                continue;
+            }
+            let mut mistakes = SHOWN_MISTAKES.into_iter();
+            let Some(mistake) = mistakes.find(|mistake| format!("{mistake:?}") == fence.info)
+            else {
+                let place = page.at(fence.start - 1);
+                faults.push(format!("{place}: no such mistake: {:?}", fence.info));
+                continue;
+            };
+            shown.push(mistake);
+            let mut animal = start_animal(mistake);
+            animal.texts_count = true;
+            let played = Played {
+                flags: Vec::new(),
+                lines: (fence.start..).zip(fence.lines).collect(),
+                terminal: None,
+            };
+            if let Err(story) = play(&animal, &conversation(&page, &played), Split::LineByLine) {
+                faults.push(format!("{}: {story}", page.path));
+            }
+        }
+    }
+    assert_faultless(&faults);
+    assert_eq!(shown, SHOWN_MISTAKES, "each is shown, in this order");
 }
 
 #[test]
@@ -897,18 +947,18 @@ fn every_chapter_says_how_long_it_takes_and_it_is_short_enough() {
         let Some(minutes) = minutes else {
             panic!("{} says how many minutes it takes: {line}", page.at(3));
         };
-        // As one reads what is new to one: 130 words a minute, or 25 lines of code.
+        // As one reads what is new to one: so many words, lines of code or of conversation a minute.
         let words: usize = prose(&page.text)
             .map(|(_, line)| line.split_whitespace().count())
             .sum();
-        let code: usize = fences(&page.text)
-            .iter()
-            .map(|fence| fence.lines.len())
-            .sum();
-        let estimate = words / 130 + code / 25;
+        let (code, conversation): (Vec<_>, Vec<_>) = fences(&page.text)
+            .into_iter()
+            .partition(|fence| ["rust", "diff"].contains(&fence.kind));
+        let lines = |fences: &[Fence]| fences.iter().map(|fence| fence.lines.len()).sum::<usize>();
+        let estimate = words / 130 + lines(&code) / 25 + lines(&conversation) / 50;
         assert!(
             (15..=30).contains(&minutes) && minutes.abs_diff(estimate) <= 4,
-            "{} says {minutes} minutes; {words} words and {code} lines are about {estimate}",
+            "{} says {minutes} minutes; it is about {estimate}",
             page.path
         );
     }

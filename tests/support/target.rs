@@ -95,7 +95,8 @@ pub fn start(number: usize, adjust: impl FnOnce(&mut Settings)) -> Target {
     }
 }
 
-fn start_animal(mistake: Mistake) -> Target {
+/// Starts a server with one classic mistake.
+pub fn start_animal(mistake: Mistake) -> Target {
     let (listener, address) = free_port();
     let (kept, mails) = channel();
     thread::spawn(move || zoo::serve(&listener, mistake, &kept));
