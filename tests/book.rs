@@ -713,6 +713,7 @@ fn test_fault(arguments: &[&str]) -> Option<String> {
                 .map(|path| path.strip_prefix(root()).unwrap().display().to_string());
             (names.collect(), rest)
         }
+        ["--doc", item] => return doctest_fault(item),
         _ => {
             return Some(format!(
                 "cargo test {}: say it otherwise",
@@ -741,6 +742,26 @@ fn test_fault(arguments: &[&str]) -> Option<String> {
         names.any(|name| name.contains(filter))
     });
     (!matches).then(|| format!("no test is named {filter}"))
+}
+
+/// What is wrong with `cargo test --doc path::reverse_path`: no such item, or none with an example.
+fn doctest_fault(item: &str) -> Option<String> {
+    let (module, name) = item.rsplit_once("::").unwrap_or((item, ""));
+    let file = format!("src/{}.rs", module.replace("::", "/"));
+    if !root().join(&file).is_file() {
+        return Some(format!("there is no {file}"));
+    }
+    let source = read(&file);
+    let Some(line) = defined_at(&source, name) else {
+        return Some(format!("{file} has no {name}"));
+    };
+    let before: Vec<&str> = source.lines().take(line - 1).collect();
+    let has_example = before
+        .iter()
+        .rev()
+        .take_while(|line| line.trim().starts_with(['/', '#']))
+        .any(|line| line.trim() == "/// ```");
+    (!has_example).then(|| format!("{item} has no example"))
 }
 
 #[test]
@@ -789,6 +810,7 @@ fn a_command_that_cannot_be_typed_is_named() {
         "SMTP_SERVER=127.0.0.1:2525 cargo test --test stage05_rcpt",
         "cargo test --test stage04_mail mail_before_helo_is_503",
         "cargo test --lib stages::stage04_mail",
+        "cargo test --doc path::reverse_path",
         "(sleep 1; printf 'a; b | c\\r\\n') | nc 127.0.0.1 2525",
         "scripts/talk.sh 4",
     ] {
@@ -801,6 +823,7 @@ fn a_command_that_cannot_be_typed_is_named() {
         "cargo test --test stage05_rpct",
         "cargo test --test stage04_mail mail_before_helo_is_504",
         "cargo test --lib stages::stage99",
+        "cargo test --doc path::forward_path",
         "printf 'x' | ncc 127.0.0.1 2525",
         "scripts/tlak.sh 4",
     ] {
