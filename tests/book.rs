@@ -339,6 +339,15 @@ fn typed(page: &Page, played: &Played) -> Conversation {
     conversation
 }
 
+/// A player's story with the place of the line first, as every fault has it.
+fn placed(story: &str) -> String {
+    let place = story.lines().find_map(|line| line.strip_prefix("where: "));
+    format!(
+        "{}: {story}to do: print what the server says; if the server is wrong, mend the server",
+        place.expect("every line of a page has a place")
+    )
+}
+
 #[test]
 fn every_conversation_is_true() {
     let mut faults = Vec::new();
@@ -361,11 +370,7 @@ fn every_conversation_is_true() {
             let story = SPLITS
                 .iter()
                 .find_map(|&split| play(&server, &conversation, split).err());
-            if let Some(story) = story {
-                let to_do =
-                    "to do: print what the server says; if the server is wrong, mend the server";
-                faults.push(format!("{}: {story}{to_do}", page.path));
-            }
+            faults.extend(story.map(|story| placed(&story)));
         }
     }
     assert_faultless(&faults);
@@ -412,7 +417,7 @@ fn every_mistake_goes_as_it_is_told() {
                 terminal: None,
             };
             if let Err(story) = play(&animal, &conversation(&page, &played), Split::LineByLine) {
-                faults.push(format!("{}: {story}", page.path));
+                faults.push(placed(&story));
             }
         }
     }
@@ -602,7 +607,7 @@ fn every_link_leads_somewhere() {
             for (text, target) in links(line) {
                 if let Some(fault) = link_fault(folder, &page.text, target) {
                     faults.push(format!(
-                        "{}: the link {target} leads nowhere: {fault}",
+                        "{}: the link {target} leads nowhere: {fault}\nto do: link to what is there",
                         page.at(number)
                     ));
                 }
@@ -786,7 +791,10 @@ fn every_command_can_be_typed() {
             for words in shell_commands(line) {
                 commands += 1;
                 if let Some(fault) = command_fault(&words) {
-                    faults.push(format!("{}: {line}\n{fault}", page.at(number)));
+                    faults.push(format!(
+                        "{}: the page has its reader type\n    {line}\nbut {fault}\nto do: print what works",
+                        page.at(number)
+                    ));
                 }
             }
         }
