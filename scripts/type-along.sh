@@ -21,7 +21,7 @@ if ! [[ $stage =~ ^[1-9][0-9]?$ ]] || [ "$stage" -gt "${#sources[@]}" ]; then
     fail "usage: scripts/type-along.sh STAGE, with a stage from 1 to ${#sources[@]}"
 fi
 [ -z "$(git status --porcelain -- src)" ] ||
-    fail "src/ has changes that are not committed. To drop them: git restore src"
+    fail "src/ has changes. To drop them, after a copy of what you want to keep: git restore src"
 
 # edit FILE AWK-PROGRAM: the program reads the file and prints what it becomes.
 edit() {
@@ -62,4 +62,5 @@ fi
 printf 'type here:   %s\nthen look:   cargo run -- --stage %s\n' "$own" "$stage"
 printf 'then test:   cargo test --lib %s\n' "$(basename "$own" .rs)"
 printf '             cargo test --test %s\n' "$(basename "$own" .rs)"
-printf 'as the book has it:   git diff %s\nall as it was:        git restore src\n' "$own"
+printf 'as we have it:        git show HEAD:%s\n' "$own"
+printf 'all as it was:        git restore src (copy what you typed first, to keep it)\n'

@@ -13,8 +13,6 @@
 //! ```sh                    commands to type: programs, flags, scripts and tests exist
 //! ```text                  anything else
 //! ````
-//!
-//! A conversation that begins with `{the conversation goes on}` continues the one before it.
 
 mod support;
 
@@ -24,147 +22,16 @@ use std::path::Path;
 use smtp_from_scratch::cli::{self, Request};
 use smtp_from_scratch::stages::STAGES;
 
+use support::book::{
+    Fence, Page, assert_faultless, chapters, fences, is_code_gap, is_output_gap, pages, parts,
+    prose, run_of,
+};
 use support::conversation::{Conversation, Step};
 use support::player::{SPLITS, Split, play};
 use support::program::Server;
 use support::project::{code, files, modules, read, root, sources};
 use support::target::{Target, start, start_animal};
 use support::zoo::Mistake;
-
-/// One page: a chapter, an appendix, or the README.
-struct Page {
-    /// From the project's folder on: `docs/04-mail.md`.
-    path: String,
-    /// The stage that its conversations are played against.
-    stage: usize,
-    text: String,
-}
-
-impl Page {
-    fn new(path: &str) -> Page {
-        let name = path.rsplit('/').next().unwrap();
-        let number = name.get(..2).and_then(|digits| digits.parse().ok());
-        Page {
-            path: path.to_string(),
-            stage: number.filter(|&number| number > 0).unwrap_or(STAGES.len()),
-            text: read(path),
-        }
-    }
-
-    /// Where a line is, for a message.
-    fn at(&self, line: usize) -> String {
-        format!("{}:{line}", self.path)
-    }
-}
-
-/// The chapters that teach a stage.
-fn chapters() -> Vec<Page> {
-    STAGES
-        .iter()
-        .map(|stage| Page::new(&format!("docs/{:02}-{}.md", stage.number, stage.name)))
-        .collect()
-}
-
-/// Every page that we print.
-fn pages() -> Vec<Page> {
-    let mut pages: Vec<Page> = files("docs", "md")
-        .iter()
-        .map(|path| Page::new(path.strip_prefix(root()).unwrap().to_str().unwrap()))
-        .collect();
-    pages.push(Page::new("README.md"));
-    pages
-}
-
-/// A block between three backquotes.
-struct Fence<'page> {
-    kind: &'page str,
-    /// What follows the kind: a file, or flags.
-    info: &'page str,
-    /// The number of its first line, and its lines.
-    start: usize,
-    lines: Vec<&'page str>,
-}
-
-fn fences(text: &str) -> Vec<Fence<'_>> {
-    let mut found = Vec::new();
-    let mut lines = (1..).zip(text.lines());
-    while let Some((number, line)) = lines.next() {
-        if let Some(opening) = line.strip_prefix("```") {
-            let (kind, info) = opening.split_once(' ').unwrap_or((opening, ""));
-            found.push(Fence {
-                kind,
-                info,
-                start: number + 1,
-                lines: lines
-                    .by_ref()
-                    .map(|(_, line)| line)
-                    .take_while(|line| *line != "```")
-                    .collect(),
-            });
-        }
-    }
-    found
-}
-
-/// The numbered lines outside the fences.
-fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut in_fence = false;
-    (1..).zip(text.lines()).filter(move |(_, line)| {
-        let edge = line.starts_with("```");
-        in_fence ^= edge;
-        !edge && !in_fence
-    })
-}
-
-/// Panics with all the faults at once, so that they can be mended at once.
-#[track_caller]
-fn assert_faultless(faults: &[String]) {
-    assert!(faults.is_empty(), "\n\n{}\n", faults.join("\n\n"));
-}
-
-/// Whether `printed` is a run of `whole`, but for what stands where `is_gap` says so.
-///
-/// # Errors
-/// The index of the first line in `printed` for which there is no place, and the index of the line in
-/// `whole` that stands where it should, if the lines before it had a place.
-fn is_run(
-    printed: &[&str],
-    whole: &[&str],
-    is_gap: fn(&str) -> bool,
-) -> Result<(), (usize, Option<usize>)> {
-    let gap = printed.iter().position(|line| is_gap(line));
-    let segment = &printed[..gap.unwrap_or(printed.len())];
-    let mut furthest = (0, None);
-    for start in 0..=whole.len() {
-        let same = segment
-            .iter()
-            .zip(&whole[start..])
-            .take_while(|(a, b)| a == b)
-            .count();
-        let mut fault = (same, (same > 0).then_some(start + same));
-        if same == segment.len() {
-            let Some(gap) = gap else { return Ok(()) };
-            match is_run(&printed[gap + 1..], &whole[start + same..], is_gap) {
-                Ok(()) => return Ok(()),
-                Err((line, instead)) => {
-                    fault = (gap + 1 + line, instead.map(|at| start + same + at));
-                }
-            }
-        }
-        if fault.0 > furthest.0 {
-            furthest = fault;
-        }
-    }
-    Err(furthest)
-}
-
-fn is_code_gap(line: &str) -> bool {
-    line.trim() == "// ..."
-}
-
-fn is_output_gap(line: &str) -> bool {
-    line == "..."
-}
 
 /// The lines that a `diff` fence has before its change.
 fn before_change<'a>(lines: &[&'a str]) -> Vec<&'a str> {
@@ -182,7 +49,7 @@ fn excerpt_fault(page: &Page, fence: &Fence, source: &str) -> Option<String> {
         _ => fence.lines.clone(),
     };
     let whole: Vec<&str> = source.lines().collect();
-    let (line, instead) = is_run(&printed, &whole, is_code_gap).err()?;
+    let (line, instead) = run_of(&printed, &whole, is_code_gap).err()?;
     let file = fence.info;
     let in_file = match instead {
         Some(at) if at < whole.len() => format!("{file}:{} has\n    {}", at + 1, whole[at]),
@@ -251,9 +118,9 @@ fn a_line_that_has_drifted_is_named_with_both_texts() {
         (vec!["a", "// ...", "b", "c"], "a\nb\nx\nb\nc"),
     ] {
         let whole: Vec<&str> = source.lines().collect();
-        assert_eq!(is_run(&good, &whole, is_code_gap), Ok(()));
+        assert!(run_of(&good, &whole, is_code_gap).is_ok(), "{good:?}");
     }
-    let turned = is_run(&["b", "// ...", "a"], &["a", "b"], is_code_gap);
+    let turned = run_of(&["b", "// ...", "a"], &["a", "b"], is_code_gap);
     assert_eq!(turned, Err((2, None)));
 }
 
@@ -271,7 +138,9 @@ fn a_chapter_prints_the_whole_code_of_its_stage() {
         for (number, line) in code(&read(&file)) {
             if !line.is_empty() && !printed.contains(&line) {
                 let path = &page.path;
-                faults.push(format!("{file}:{number} is nowhere in {path}: {line}"));
+                faults.push(format!(
+                    "{file}:{number} is nowhere in {path}:\n    {line}\nto do: print it where the chapter introduces it"
+                ));
             }
         }
     }
@@ -292,14 +161,8 @@ fn conversations(page: &Page) -> Vec<Played<'_>> {
     for fence in fences(&page.text) {
         match fence.kind {
             "smtp" => {
-                let mut lines: Vec<(usize, &str)> = (fence.start..).zip(fence.lines).collect();
-                let mut flags: Vec<&str> = fence.info.split_whitespace().collect();
-                if lines[0].1 == "{the conversation goes on}" {
-                    let before = found.last().expect("a conversation that can go on");
-                    assert!(flags.is_empty(), "{}: it goes on", page.at(fence.start));
-                    flags.clone_from(&before.flags);
-                    lines = [&before.lines[..], &lines[1..]].concat();
-                }
+                let lines = (fence.start..).zip(fence.lines).collect();
+                let flags = fence.info.split_whitespace().collect();
                 found.push(Played {
                     flags,
                     lines,
@@ -358,14 +221,21 @@ fn every_conversation_is_true() {
             let flags = played.flags.iter().map(Into::into);
             let Ok(Request::Serve(asked)) = cli::parse(flags) else {
                 let place = page.at(played.lines[0].0 - 1);
-                faults.push(format!("{place}: no such flags: {:?}", played.flags));
+                faults.push(format!(
+                    "{place}: the program doesn't take these flags: {}",
+                    played.flags.join(" ")
+                ));
                 continue;
             };
-            let server = start(page.stage, |settings| {
+            let mut server = start(page.stage, |settings| {
                 settings.hostname = asked.settings.hostname;
                 settings.max_size = asked.settings.max_size;
                 settings.max_recipients = asked.settings.max_recipients;
             });
+            for flag in &played.flags {
+                server.command += " ";
+                server.command += flag;
+            }
             let conversation = conversation(&page, &played);
             let story = SPLITS
                 .iter()
@@ -431,7 +301,7 @@ fn a_conversation_that_has_drifted_is_named_with_its_line() {
         path: "docs/x.md".to_string(),
         stage: 3,
         text: "```smtp\nS: 220 localhost ESMTP ready\nC: NOOP\nS: 502 ...\n```\n\
-               ```smtp\n{the conversation goes on}\nC: HELO\nS: 501 Your name, pleese\n```\n"
+               ```smtp\nS: 220 ...\nC: HELO\nS: 501 Your name, pleese\n```\n"
             .to_string(),
     };
     let server = start(page.stage, |_| ());
@@ -492,11 +362,11 @@ fn what_the_terminal_shows_is_true() {
                     break;
                 }
             }
-            let printed: Vec<String> = printed.iter().map(|line| without_ports(line)).collect();
-            let printed: Vec<&str> = printed.iter().map(String::as_str).collect();
+            let normal: Vec<String> = printed.iter().map(|line| without_ports(line)).collect();
+            let normal: Vec<&str> = normal.iter().map(String::as_str).collect();
             let without: Vec<String> = shown.iter().map(|line| without_ports(line)).collect();
             let whole: Vec<&str> = without.iter().map(String::as_str).collect();
-            if let Err((line, instead)) = is_run(&printed, &whole, is_output_gap) {
+            if let Err((line, instead)) = run_of(&normal, &whole, is_output_gap) {
                 faults.push(format!(
                     "{}: the page prints\n    {}\nbut the server prints\n    {}\nto do: print that, or `...` for what you leave out",
                     page.at(start + line),
@@ -570,6 +440,15 @@ fn slug(heading: &str) -> String {
         .collect()
 }
 
+/// What is wrong with the text of a link: if it is a name, it is the name that it leads to.
+fn label_fault(text: &str, target: &str) -> Option<String> {
+    let (_, fragment) = target.split_once('#')?;
+    let name = text.trim_matches('`').rsplit("::").next()?;
+    let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    (target.contains(".rs#") && is_name && name != fragment)
+        .then(|| format!("it is called {name} and leads to {fragment}"))
+}
+
 /// What is wrong with a link from a page in `folder`, if it leads to something of ours.
 fn link_fault(folder: &str, own_text: &str, target: &str) -> Option<String> {
     if target.contains("://") {
@@ -605,7 +484,8 @@ fn every_link_leads_somewhere() {
         let folder = Path::new(&page.path).parent().unwrap().to_str().unwrap();
         for (number, line) in prose(&page.text) {
             for (text, target) in links(line) {
-                if let Some(fault) = link_fault(folder, &page.text, target) {
+                let fault = link_fault(folder, &page.text, target);
+                if let Some(fault) = fault.or_else(|| label_fault(text, target)) {
                     faults.push(format!(
                         "{}: the link {target} leads nowhere: {fault}\nto do: link to what is there",
                         page.at(number)
@@ -643,6 +523,9 @@ fn a_link_that_leads_nowhere_is_named() {
     ] {
         assert!(fault(bad).is_some(), "{bad}");
     }
+    assert_eq!(label_fault("`Wire::close`", "../src/wire.rs#close"), None);
+    assert_eq!(label_fault("the loop", "../src/wire.rs#close"), None);
+    assert!(label_fault("`Wire::closes`", "../src/wire.rs#close").is_some());
 }
 
 /// The commands of a line of shell, each as its words.
@@ -672,8 +555,8 @@ fn shell_commands(line: &str) -> Vec<Vec<String>> {
 }
 
 /// Programs that we tell a reader to type and that aren't ours.
-const OTHER_PROGRAMS: [&str; 15] = [
-    "apt", "brew", "cat", "cd", "curl", "dnf", "echo", "git", "nc", "printf", "python3", "rustup",
+const OTHER_PROGRAMS: [&str; 14] = [
+    "apt", "brew", "cat", "cd", "curl", "dnf", "echo", "git", "printf", "python3", "rustup",
     "sleep", "sudo", "xxd",
 ];
 
@@ -697,12 +580,17 @@ fn command_fault(words: &[String]) -> Option<String> {
             "build" | "check" | "doc" | "install" | "new" | "init",
             ..,
         ] => None,
+        ["nc", "127.0.0.1" | "localhost", "2525"] => None,
+        ["nc", ..] => Some("the server listens on 127.0.0.1 2525".to_string()),
         [script, ..] if script.starts_with("scripts/") => {
             let missing = !root().join(script).is_file();
             missing.then(|| format!("there is no {script}"))
         }
         [program, ..] if OTHER_PROGRAMS.contains(&program) => None,
-        _ => Some(format!("nobody knows `{}`", words.join(" "))),
+        _ => Some(format!(
+            "`{}` is no command that this test knows (if it is right, teach the test)",
+            words.join(" ")
+        )),
     }
 }
 
@@ -790,6 +678,17 @@ fn every_command_can_be_typed() {
         for (number, line) in fenced.chain(spans) {
             for words in shell_commands(line) {
                 commands += 1;
+                // A chapter runs its own stage.
+                let is_chapter = page.path.starts_with("docs/0") && !page.path.contains("/00");
+                let stages = words.windows(2).filter_map(|pair| {
+                    let names_stage = ["--stage", "scripts/type-along.sh"].contains(&&*pair[0]);
+                    names_stage.then(|| pair[1].clone())
+                });
+                for stage in stages.filter(|_| is_chapter) {
+                    if stage != page.stage.to_string() {
+                        faults.push(format!("{}: it says stage {stage}", page.at(number)));
+                    }
+                }
                 if let Some(fault) = command_fault(&words) {
                     faults.push(format!(
                         "{}: the page has its reader type\n    {line}\nbut {fault}\nto do: print what works",
@@ -833,10 +732,47 @@ fn a_command_that_cannot_be_typed_is_named() {
         "cargo test --lib stages::stage99",
         "cargo test --doc path::forward_path",
         "printf 'x' | ncc 127.0.0.1 2525",
+        "nc 127.0.0.1 2552",
         "scripts/tlak.sh 4",
     ] {
         assert_eq!(faults(bad), 1, "{bad}");
     }
+}
+
+/// The flags and the names in the text: `--max-size`, `read_line`, `Wire`.
+#[test]
+fn every_flag_and_name_in_the_text_is_known() {
+    // What the text speaks of because we don't do it.
+    const OTHERS: [&str; 1] = ["mail_begun"];
+    let sources: Vec<String> = [files("src", "rs"), files("tests", "rs")]
+        .concat()
+        .iter()
+        .map(read)
+        .collect();
+    let all = sources.concat();
+    let words: std::collections::HashSet<&str> = all
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect();
+    let usage = cli::usage();
+    let mut faults = Vec::new();
+    for page in pages() {
+        for (number, line) in prose(&page.text) {
+            for span in code_spans(line) {
+                let flag = span.split([' ', '=']).next().unwrap_or_default();
+                if flag.starts_with("--") && !usage.contains(flag) {
+                    faults.push(format!("{}: there is no flag {flag}", page.at(number)));
+                }
+                let inner_capital = span.chars().skip(1).any(char::is_uppercase)
+                    && span.chars().any(char::is_lowercase);
+                let is_name = span.chars().all(|c| c.is_alphanumeric() || c == '_')
+                    && (span.contains('_') || inner_capital);
+                if is_name && !words.contains(span) && !OTHERS.contains(&span) {
+                    faults.push(format!("{}: nothing is called {span}", page.at(number)));
+                }
+            }
+        }
+    }
+    assert_faultless(&faults);
 }
 
 /// `Wire::read_line` in the text: what it names is in our sources, if its first part is.
@@ -881,22 +817,6 @@ const SECTIONS: [&str; 8] = [
     "## Exercises",
     "## What this chapter added",
 ];
-
-/// The parts of a text that begin with a heading of this level, with the number of its line.
-fn parts<'text>(text: &'text str, level: &str) -> Vec<(usize, Vec<&'text str>)> {
-    let mut parts: Vec<(usize, Vec<&str>)> = Vec::new();
-    let mut in_fence = false;
-    for (number, line) in (1..).zip(text.lines()) {
-        in_fence ^= line.starts_with("```");
-        if !in_fence && line.starts_with(level) {
-            parts.push((number, Vec::new()));
-        }
-        if let Some((_, lines)) = parts.last_mut() {
-            lines.push(line);
-        }
-    }
-    parts
-}
 
 #[test]
 fn every_chapter_has_the_same_shape() {

@@ -425,7 +425,11 @@ fn what_follows_quit_takes_no_reply_back() {
     let mut replies = String::new();
     stream.read_to_string(&mut replies).unwrap();
     let codes: Vec<&str> = replies.lines().map(|line| &line[..3]).collect();
-    assert_eq!(codes, ["220", "250", "221"]);
+    assert_eq!(
+        codes,
+        ["220", "250", "221"],
+        "closing with bytes unread makes TCP take replies back"
+    );
 }
 
 #[test]

@@ -223,14 +223,14 @@ impl DataReader {
         use State::{Cr, Dot, DotCr, End, LineStart, Text};
 
         let bare_lf = self.line_end == LineEnd::Lf;
-        let last_of_line_end = if bare_lf { b'\n' } else { b'\r' };
+        let first_of_line_end = if bare_lf { b'\n' } else { b'\r' };
         // Where the bytes begin that are content and not handed on yet.
         let mut pending = 0;
         let mut at = 0;
         while at < block.len() && self.state != End {
             if self.state == Text {
                 // Within a line nothing can happen before the line end.
-                at += find(last_of_line_end, &block[at..]);
+                at += find(first_of_line_end, &block[at..]);
                 if at == block.len() {
                     break;
                 }

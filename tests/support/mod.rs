@@ -4,6 +4,7 @@
 //! `mod support;` in a test file; each file uses its part.
 #![allow(dead_code)]
 
+pub mod book;
 pub mod conversation;
 pub mod player;
 pub mod program;
@@ -62,7 +63,7 @@ pub fn plays_with(
 /// [`plays`] for a liberty that ours takes and the RFC doesn't ask for: other servers are spared.
 #[track_caller]
 pub fn ours_plays(stages: impl RangeBounds<usize> + Debug, text: &str) {
-    if runs_on_our_own_server_only("its texts are ours, or it takes a liberty beyond the RFC") {
+    if runs_on_our_own_server_only("it needs our texts, or asks for more than the RFC does") {
         plays(stages, text);
     }
 }
