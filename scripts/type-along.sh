@@ -52,13 +52,6 @@ edit src/stages/mod.rs '
     }
     { print }'
 
-# Chapter 6 gives the mail to somebody who keeps it. Before that nobody does.
-if [ "$stage" -le 6 ]; then
-    edit src/cli.rs '
-        /keep: Box::new\(stage06_data::show\),/ { next }
-        { sub(/, stage06_data\}/, "}"); print }'
-fi
-
 printf 'type here:   %s\nthen look:   cargo run -- --stage %s\n' "$own" "$stage"
 printf 'then test:   cargo test --lib %s\n' "$(basename "$own" .rs)"
 printf '             cargo test --test %s\n' "$(basename "$own" .rs)"

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use crate::domain;
 use crate::server;
 use crate::settings::{DEFAULT_MAX_RECIPIENTS, DEFAULT_MAX_SIZE, Settings};
-use crate::stages::{self, STAGES, Stage, stage06_data};
+use crate::stages::{self, STAGES, Stage};
 use crate::transcript::printable;
 
 /// Where the server listens unless told otherwise: on this machine only, and on a port that needs
@@ -100,7 +100,10 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, Usage
         listen: DEFAULT_LISTEN.to_string(),
         stage: &STAGES[STAGES.len() - 1],
         settings: Settings {
-            keep: Box::new(stage06_data::show),
+            keep: Box::new(|mail, transcript| {
+                transcript.mail(mail);
+                Ok(())
+            }),
             ..Settings::default()
         },
     };

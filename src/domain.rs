@@ -1,8 +1,8 @@
 //! What a host is called: a domain, or an address in brackets (4.1.2, 4.1.3; chapter 3).
 //!
-//! A function that is named after a rule of the RFC's grammar takes text and returns the length of what
-//! follows the rule at its start, or `None` if nothing does. A rule made of rules adds lengths up. A dot
-//! or a hyphen that leads nowhere, as in `a.` and `a-`, makes it `None` too.
+//! A function that is named after a rule of the RFC's grammar takes text and returns how much of its
+//! beginning fits the rule, in octets, or `None`. A rule made of rules adds lengths up. A dot or a
+//! hyphen that leads nowhere, as in `a.` and `a-`, makes it `None` too.
 //!
 //! The rules are quoted in the RFC's notation: `*x` is any number of `x`, `[x]` is one or none.
 

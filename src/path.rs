@@ -3,7 +3,7 @@
 //! It is built like [`crate::domain`], a function for each rule of the grammar. In the RFC's notation,
 //! `1*x` is one or more of `x`, `*x` any number, `[x]` is one or none, `/` is "or", and DQUOTE is `"`.
 //!
-//! Two liberties, which the big servers take as well: spaces after the colon, and a mailbox without
+//! Two liberties, which Postfix and Sendmail take as well: spaces after the colon, and a mailbox without
 //! its angle brackets. 3.3 calls the first a common error.
 
 use crate::domain::{address_literal, domain, dotted};

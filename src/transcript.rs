@@ -16,6 +16,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::header;
+use crate::mail::Mail;
+
+/// How much of a mail is shown: so many recipients, header fields and lines of the body.
+const SHOWN_LINES: usize = 20;
+
+/// How much of one of them is shown, in octets.
+const SHOWN_OCTETS: usize = 500;
+
 /// Shows the conversation of one connection.
 #[derive(Clone, Debug)]
 pub struct Transcript {
@@ -30,11 +39,6 @@ impl Transcript {
             connection,
             shown: !quiet,
         }
-    }
-
-    /// Whether anything is shown at all.
-    pub fn is_shown(&self) -> bool {
-        self.shown
     }
 
     /// Shows a line the client sent, given without its line end and [without its
@@ -58,6 +62,42 @@ impl Transcript {
     pub fn narrate(&self, what: fmt::Arguments<'_>) {
         if self.shown {
             self.show("", &format!("{{{what}}}"));
+        }
+    }
+
+    /// Shows a finished mail: envelope, header fields and body, the first lines of each.
+    pub fn mail(&self, mail: &Mail) {
+        if !self.shown {
+            return;
+        }
+        let (section, body) = header::split(&mail.message);
+        let fields = header::fields(section)
+            .map(|field| [field.name, b": ", beginning(&field.value)].concat().into());
+        let lines = body
+            .split_inclusive(|&byte| byte == b'\n')
+            .map(|line| header::without_line_end(line).into());
+        let recipients = mail.forward_paths.iter();
+
+        self.some("mail from: ", [mail.reverse_path.as_bytes().into()]);
+        self.some(
+            "mail for:  ",
+            recipients.map(|mailbox| mailbox.as_bytes().into()),
+        );
+        self.some("header:    ", fields);
+        self.some("body:      ", lines);
+    }
+
+    /// Shows the first of many lines, and how many more there are.
+    fn some<'a>(&self, label: &str, lines: impl IntoIterator<Item = Cow<'a, [u8]>>) {
+        let mut lines = lines.into_iter();
+        for line in lines.by_ref().take(SHOWN_LINES) {
+            let shown = beginning(&line);
+            let more = if shown.len() < line.len() { "..." } else { "" };
+            self.narrate(format_args!("{label}{}{more}", printable(shown)));
+        }
+        let left = lines.count();
+        if left > 0 {
+            self.narrate(format_args!("{label}and {left} more"));
         }
     }
 
@@ -120,6 +160,17 @@ pub fn without_secrets(line: &[u8]) -> &[u8] {
     }
 }
 
+/// As much of a line as is shown, and no half of a character at its end.
+fn beginning(line: &[u8]) -> &[u8] {
+    let Some(cut) = line.get(..SHOWN_OCTETS) else {
+        return line;
+    };
+    match std::str::from_utf8(cut) {
+        Err(error) if error.error_len().is_none() => &cut[..error.valid_up_to()],
+        _ => cut,
+    }
+}
+
 /// Where the lines go: to the terminal. A terminal that is gone (`cargo run | head -1`) is no
 /// reason to stop serving, so what can't be written is let go: `println!` would panic.
 #[cfg(not(feature = "log"))]
@@ -170,6 +221,17 @@ mod output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_beginning_of_a_line_ends_between_two_characters() {
+        let line = "ü".repeat(SHOWN_OCTETS);
+        assert_eq!(beginning(line.as_bytes()).len(), SHOWN_OCTETS);
+        let line = format!("x{line}");
+        assert_eq!(beginning(line.as_bytes()).len(), SHOWN_OCTETS - 1);
+        let latin_1 = [0xfc; SHOWN_OCTETS + 1];
+        assert_eq!(beginning(&latin_1).len(), SHOWN_OCTETS);
+        assert_eq!(beginning(b"caf\xe9"), b"caf\xe9");
+    }
 
     #[test]
     fn of_an_auth_command_only_the_verb_is_shown() {

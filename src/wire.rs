@@ -175,9 +175,9 @@ impl Wire {
 
     /// Sends the replies that wait and ends the conversation from our side.
     ///
-    /// To close a connection while bytes lie in it unread is to break it: TCP then takes back the
-    /// replies that the client hasn't read yet. So what a client still sends is read and forgotten,
-    /// for a moment.
+    /// To close a connection while bytes lie in it unread is to break it: TCP then sends a reset, which
+    /// takes back the replies that are still on their way. So what a client still sends is read and
+    /// forgotten, for a moment.
     ///
     /// # Errors
     /// Those of the connection.
@@ -186,9 +186,10 @@ impl Wire {
         self.stream.shutdown(Shutdown::Write)?;
         self.stream.set_read_timeout(Some(LONGEST_GOODBYE))?;
         let start = Instant::now();
+        let mut forgotten = [0; COMMAND_BUFFER];
         // An end, a timeout, a broken connection: whatever comes, it is over.
         while start.elapsed() < LONGEST_GOODBYE
-            && matches!(self.stream.read(&mut self.input), Ok(length) if length > 0)
+            && matches!(self.stream.read(&mut forgotten), Ok(length) if length > 0)
         {}
         Ok(())
     }
@@ -314,6 +315,15 @@ mod tests {
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(wire.read_line(&mut line, 512).unwrap(), Line::Closed);
         assert_eq!(wire.output, b"");
+    }
+
+    #[test]
+    fn nothing_is_unread_when_the_connection_is_closed() {
+        let (mut wire, mut client) = connected();
+        client.write_all(&[b'x'; 5000]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        wire.close().unwrap();
+        assert_eq!(wire.stream.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]

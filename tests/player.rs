@@ -91,7 +91,7 @@ fn the_story_has_the_conversation_a_caret_the_reason_and_a_line_to_type() {
     );
     assert_eq!(
         told,
-        "the conversation went another way, with stage 5:
+        "the conversation went differently, with stage 5:
 
     S: 220 localhost ESMTP ready
     C: HELO client.example

@@ -100,8 +100,6 @@ fn type_piece(copy: &Copy, fence: &Fence, own: &str, typed: &mut BTreeSet<usize>
             false => table.replacen("\n];\n", &format!("\n{}\n];\n", fence.lines.join("\n")), 1),
         };
         copy.write(fence.info, &with_entry);
-    } else if fence.info == "src/cli.rs" {
-        copy.write(fence.info, &original);
     }
 }
 

@@ -18,7 +18,7 @@
 //! C: MAIL FROM:<ada@example.org>
 //! S: 250 OK
 //! C: MAIL FROM:<>
-//! S: 503 A mail is begun already
+//! S: 503 A mail is already open
 //! ```
 //!
 //! From here on order matters, and 503 says that a command came out of order (4.1.4).
@@ -55,7 +55,7 @@ use crate::stages::stage03_commands;
 pub const NEED_HELO: Reply = Reply::new(503, "HELO or EHLO first");
 
 /// 503: MAIL while a transaction is open.
-pub const MAIL_IS_BEGUN: Reply = Reply::new(503, "A mail is begun already");
+pub const MAIL_IS_OPEN: Reply = Reply::new(503, "A mail is already open");
 
 /// 501: the argument doesn't begin with the word that the command needs.
 pub const NEED_FROM: Reply = Reply::new(501, "It goes MAIL FROM:<user@example.org>");
@@ -79,12 +79,12 @@ pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlo
 /// Opens a transaction in `transaction`, if the client may and the argument is sound.
 ///
 /// ```
-/// use smtp_from_scratch::stages::stage04_mail::{MAIL_IS_BEGUN, mail};
+/// use smtp_from_scratch::stages::stage04_mail::{MAIL_IS_OPEN, mail};
 ///
 /// let mut transaction = None;
 /// assert_eq!(mail(true, &mut transaction, "FROM:<ada@example.org>").unwrap().code, 250);
 /// assert_eq!(transaction.as_ref().unwrap().reverse_path, "ada@example.org");
-/// assert_eq!(mail(true, &mut transaction, "FROM:<>"), Err(MAIL_IS_BEGUN));
+/// assert_eq!(mail(true, &mut transaction, "FROM:<>"), Err(MAIL_IS_OPEN));
 /// ```
 ///
 /// # Errors
@@ -94,7 +94,7 @@ pub fn mail(greeted: bool, transaction: &mut Option<Mail>, argument: &str) -> Re
         return Err(NEED_HELO);
     }
     if transaction.is_some() {
-        return Err(MAIL_IS_BEGUN);
+        return Err(MAIL_IS_OPEN);
     }
     let (reverse_path, parameters) =
         path::reverse_path(after_word("FROM:", argument).ok_or(NEED_FROM)?)?;
@@ -158,7 +158,7 @@ mod tests {
     fn order_is_checked_before_the_argument() {
         assert_eq!(mail(false, &mut None, ""), Err(NEED_HELO));
         let mut open = Some(Mail::default());
-        assert_eq!(mail(true, &mut open, ""), Err(MAIL_IS_BEGUN));
+        assert_eq!(mail(true, &mut open, ""), Err(MAIL_IS_OPEN));
         assert_eq!(open, Some(Mail::default()));
     }
 }

@@ -28,7 +28,8 @@
 //! ```
 //!
 //! With its 250 the server takes the responsibility for the mail (4.2.5), so the mail must be with
-//! whoever keeps it *before* that. At this stage, [`show`] keeps it on the terminal.
+//! whoever keeps it *before* that. At this stage that is the terminal, where
+//! [`Transcript::mail`](crate::transcript::Transcript::mail) shows it.
 //!
 //! What the quick version gets wrong:
 //!
@@ -44,22 +45,20 @@
 //!   (How long that may take is for a later stage to say.)
 //! - **The end of the connection is the end of the message.** A client that dies in the middle of a
 //!   message has not sent it. Nothing is delivered (4.1.1.10).
-//! - **`String`.** Mail is bytes: Latin-1, binary attachments, spam with NULs. So are header fields.
+//! - **`String`.** Mail is bytes: Latin-1, binary attachments. So are header fields.
 //! - **A `HashMap` of header fields.** `Received:` comes many times, and the order counts.
 //!
 //! The chapter, with every piece explained: [docs/06-data.md](../../../../../docs/06-data.md).
 
-use std::borrow::Cow;
 use std::io::{self, BufRead};
 use std::ops::ControlFlow;
 
 use crate::command::{Command, Verb};
-use crate::header;
 use crate::mail::Mail;
 use crate::reply::{self, Reply};
 use crate::session::Session;
 use crate::stages::stage05_rcpt::{self, NEED_MAIL};
-use crate::transcript::{self, Transcript, printable};
+use crate::transcript;
 use crate::wire::{LineEnd, Wire};
 
 /// 354: now the message.
@@ -295,72 +294,6 @@ fn keep(session: &Session, mail: &Mail) -> Reply {
     }
 }
 
-/// How much of a mail is shown: so many recipients, header fields and lines of the body.
-const SHOWN_LINES: usize = 20;
-
-/// How much of one of them is shown, in octets.
-const SHOWN_OCTETS: usize = 500;
-
-/// Keeps a mail in the way of this stage: on the terminal, envelope, header fields and body.
-///
-/// # Errors
-/// None. What a closed terminal can't show is lost, and at this stage that is no error.
-pub fn show(mail: &Mail, transcript: &Transcript) -> io::Result<()> {
-    if !transcript.is_shown() {
-        return Ok(());
-    }
-    let (section, body) = header::split(&mail.message);
-    let fields = header::fields(section)
-        .map(|field| [field.name, b": ", beginning(&field.value)].concat().into());
-    let lines = body
-        .split_inclusive(|&byte| byte == b'\n')
-        .map(|line| header::without_line_end(line).into());
-
-    show_some(
-        transcript,
-        "mail from: ",
-        std::iter::once(mail.reverse_path.as_bytes().into()),
-    );
-    show_some(
-        transcript,
-        "mail for:  ",
-        mail.forward_paths
-            .iter()
-            .map(|mailbox| mailbox.as_bytes().into()),
-    );
-    show_some(transcript, "header:    ", fields);
-    show_some(transcript, "body:      ", lines);
-    Ok(())
-}
-
-/// Shows the first of many lines, and how many more there are.
-fn show_some<'a>(
-    transcript: &Transcript,
-    label: &str,
-    mut lines: impl Iterator<Item = Cow<'a, [u8]>>,
-) {
-    for line in lines.by_ref().take(SHOWN_LINES) {
-        let shown = beginning(&line);
-        let more = if shown.len() < line.len() { "..." } else { "" };
-        transcript.narrate(format_args!("{label}{}{more}", printable(shown)));
-    }
-    let left = lines.count();
-    if left > 0 {
-        transcript.narrate(format_args!("{label}and {left} more"));
-    }
-}
-
-/// As much of a line as is shown, and no half of a character at its end.
-fn beginning(line: &[u8]) -> &[u8] {
-    let Some(cut) = line.get(..SHOWN_OCTETS) else {
-        return line;
-    };
-    match std::str::from_utf8(cut) {
-        Err(error) if error.error_len().is_none() => &cut[..error.valid_up_to()],
-        _ => cut,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -504,17 +437,6 @@ mod tests {
                 assert_eq!(find(b'\r', &block), at);
             }
         }
-    }
-
-    #[test]
-    fn the_beginning_of_a_line_ends_between_two_characters() {
-        let line = "ü".repeat(SHOWN_OCTETS);
-        assert_eq!(beginning(line.as_bytes()).len(), SHOWN_OCTETS);
-        let line = format!("x{line}");
-        assert_eq!(beginning(line.as_bytes()).len(), SHOWN_OCTETS - 1);
-        let latin_1 = [0xfc; SHOWN_OCTETS + 1];
-        assert_eq!(beginning(&latin_1).len(), SHOWN_OCTETS);
-        assert_eq!(beginning(b"caf\xe9"), b"caf\xe9");
     }
 
     #[test]

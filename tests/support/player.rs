@@ -32,7 +32,7 @@ pub const SPLITS: [Split; 4] = [
 /// Plays the conversation.
 ///
 /// # Errors
-/// Where it went another way: the whole message for the reader.
+/// Where it went differently: the whole message for the reader.
 pub fn play(target: &Target, conversation: &Conversation, split: Split) -> Result<(), String> {
     let mut player = Player::connect(target).map_err(|error| {
         format!(
@@ -337,7 +337,7 @@ impl Player {
 
     fn story(&self, target: &Target, split: Split, difference: &Difference) -> String {
         let mut told = format!(
-            "the conversation went another way, with {}:\n\n",
+            "the conversation went differently, with {}:\n\n",
             target.name
         );
         let (last, before) = match self.story.split_last() {
