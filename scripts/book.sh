@@ -147,7 +147,7 @@ while IFS='#' read -r path fragment; do
 done <<<"$links"
 
 MDBOOK_LOG=warn mdbook build --dest-dir "$PWD/target/book" "$copy"
-rm target/book/book.toml
+rm -f target/book/book.toml
 
 open=xdg-open
 [ "$(uname)" != Darwin ] || open=open

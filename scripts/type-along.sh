@@ -20,13 +20,19 @@ stage=${1:-}
 if ! [[ $stage =~ ^[1-9][0-9]?$ ]] || [ "$stage" -gt "${#sources[@]}" ]; then
     fail "usage: scripts/type-along.sh STAGE, with a stage from 1 to ${#sources[@]}"
 fi
-[ -z "$(git status --porcelain -- src)" ] ||
+# Only git brings back what is taken out below: without it, nothing is touched.
+git ls-files --error-unmatch -- "${sources[@]}" src/stages/mod.rs >/dev/null ||
+    fail "this needs git and a clone: what is taken out is in no other place (git clone, not an archive)"
+changes=$(git status --porcelain -- src) || fail "git status failed"
+[ -z "$changes" ] ||
     fail "src/ has changes. To drop them, after a copy of what you want to keep: git restore src"
 
 # edit FILE AWK-PROGRAM: the program reads the file and prints what it becomes.
+new=$(mktemp)
+trap 'rm -f "$new"' EXIT
 edit() {
-    awk -v stage="$stage" "$2" "$1" >"$1.new"
-    mv "$1.new" "$1"
+    awk -v stage="$stage" "$2" "$1" >"$new"
+    cat "$new" >"$1"
 }
 
 own=${sources[stage - 1]}
@@ -34,7 +40,7 @@ edit "$own" '
     /^\/\/!/ { print; next }
     /^#\[cfg\(test\)\]/ { in_tests = 1; print "\n\n" $0; next }
     in_tests { print }'
-rm -f -- "${sources[@]:stage}"
+[ "$stage" -eq "${#sources[@]}" ] || rm -- "${sources[@]:stage}"
 
 # The table keeps the stages below. An empty one would not compile, so stage 1 stays in it and hangs up.
 edit src/stages/mod.rs '
@@ -54,6 +60,6 @@ edit src/stages/mod.rs '
 
 printf 'type here:   %s\nthen look:   cargo run -- --stage %s\n' "$own" "$stage"
 printf 'then test:   cargo test --lib %s\n' "$(basename "$own" .rs)"
-printf '             cargo test --test %s\n' "$(basename "$own" .rs)"
+printf '             cargo test --test %s (cargo test alone needs all stages)\n' "$(basename "$own" .rs)"
 printf 'as we have it:        git show HEAD:%s\n' "$own"
 printf 'all as it was:        git restore src (copy what you typed first, to keep it)\n'

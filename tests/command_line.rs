@@ -108,7 +108,7 @@ fn the_conversation_is_shown_in_the_notation_and_numbered() {
     one.hears();
     drop(one);
 
-    let shown = server.lines_until("[1] {the server closes the connection}");
+    let shown = server.lines_until(&["[1] {the server closes the connection}"]);
     assert!(
         shown
             .iter()
@@ -144,7 +144,7 @@ fn a_finished_mail_is_shown() {
         b"HELO c\r\nMAIL FROM:<sender@example.com>\r\nRCPT TO:<ujang@example.com>\r\nRCPT TO:<agus@example.com>\r\n\
           DATA\r\nReceived: from a\r\nReceived: from b\r\nSubject: folded\r\n and \x1b[2J escaped\r\n\r\n\t<h1>Hello</h1>\r\ncaf\xe9\r\n.\r\nQUIT\r\n",
     );
-    let shown = server.lines_until("S: 221");
+    let shown = server.lines_until(&["S: 221"]);
     let start = shown
         .iter()
         .position(|line| line.contains("a message of"))
@@ -174,7 +174,7 @@ fn stages_1_and_2_show_what_they_hear() {
     client.hears();
     client.hears();
     drop(client);
-    let shown = server.lines_until("closes the connection}");
+    let shown = server.lines_until(&["closes the connection}"]);
     assert_eq!(
         shown[shown.len() - 6..],
         [
@@ -192,7 +192,7 @@ fn stages_1_and_2_show_what_they_hear() {
     client.hears();
     client.says(&[b"EHLO client.example\r\n", &[b'x'; 600][..], b"\r\n"].concat());
     drop(client);
-    let shown = server.lines_until("closes the connection}");
+    let shown = server.lines_until(&["closes the connection}"]);
     let cut = format!("[1] C: {}", "x".repeat(512));
     assert_eq!(
         shown[shown.len() - 6..],
@@ -217,7 +217,7 @@ fn of_a_large_mail_the_start_is_shown() {
         )
         .as_bytes(),
     );
-    let shown = server.lines_until("S: 221");
+    let shown = server.lines_until(&["S: 221"]);
     let count = |what: &str| shown.iter().filter(|line| line.contains(what)).count();
     assert_eq!((count("Name: value"), count("body:      line")), (20, 20));
     assert_eq!(
@@ -235,7 +235,7 @@ fn of_a_large_mail_the_start_is_shown() {
         )
         .as_bytes(),
     );
-    let shown = server.lines_until("S: 221");
+    let shown = server.lines_until(&["S: 221"]);
     let cut = format!("[2] {{body:      {}...}}", "x".repeat(500));
     assert!(shown.contains(&cut), "{shown:?}");
 }

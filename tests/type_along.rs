@@ -9,31 +9,54 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use support::book::{Fence, Page, assert_faultless, chapters, fences, is_code_gap, parts, run_of};
-use support::project::{modules, root};
+use support::project::{code, modules, root};
 
 /// A copy of the project to type in. It is gone when the test is over.
-struct Copy(PathBuf);
+struct ProjectCopy(PathBuf);
 
-impl Drop for Copy {
+impl Drop for ProjectCopy {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-impl Copy {
-    fn new(stage: usize) -> Copy {
-        let name = format!("smtp-from-scratch-{}-{stage}", std::process::id());
-        let copy = Copy(std::env::temp_dir().join(name));
+impl ProjectCopy {
+    fn new(stage: usize) -> ProjectCopy {
+        let name = format!("typed-{}-{stage}", std::process::id());
+        let copy = ProjectCopy(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+        let _ = fs::remove_dir_all(&copy.0);
         for folder in ["src", "scripts"] {
             copy_folder(&root().join(folder), &copy.0.join(folder));
+        }
+        for arguments in [
+            "init --quiet",
+            "add .",
+            "-c user.name=x -c user.email=x@example.org commit --quiet --message x",
+        ] {
+            let arguments: Vec<&str> = arguments.split(' ').collect();
+            let output = copy.run("git", &arguments);
+            assert!(output.status.success(), "{output:?}");
         }
         copy
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) -> Option<Output> {
+    /// Runs a program in the copy, with nothing of the git of whoever runs the tests: within a hook,
+    /// `GIT_DIR` names a repository of theirs.
+    fn run(&self, program: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(program);
         command.current_dir(&self.0).args(arguments);
-        command.output().ok()
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("GIT_") {
+                command.env_remove(name);
+            }
+        }
+        // What cargo tells the compiler.
+        command.env("CARGO_PKG_VERSION", env!("CARGO_PKG_VERSION"));
+        command.env("GIT_CONFIG_NOSYSTEM", "1");
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command
+            .output()
+            .unwrap_or_else(|error| panic!("{program}: {error}"))
     }
 
     fn read(&self, file: &str) -> String {
@@ -54,7 +77,7 @@ impl Copy {
             "--deny=missing_docs",
             "src/lib.rs",
         ];
-        let output = self.run("rustc", &arguments).unwrap();
+        let output = self.run("rustc", &arguments);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         let error = told.split("\n\n").find(|part| part.starts_with("error"));
         (!output.status.success()).then(|| error.unwrap_or(&told).to_string())
@@ -86,7 +109,7 @@ fn typed_so_far(original: &[&str], typed: &BTreeSet<usize>) -> String {
 }
 
 /// Types what a fence prints.
-fn type_piece(copy: &Copy, fence: &Fence, own: &str, typed: &mut BTreeSet<usize>) {
+fn type_piece(copy: &ProjectCopy, fence: &Fence, own: &str, typed: &mut BTreeSet<usize>) {
     let original = support::project::read(fence.info);
     if fence.info == own {
         let whole: Vec<&str> = original.lines().collect();
@@ -105,47 +128,44 @@ fn type_piece(copy: &Copy, fence: &Fence, own: &str, typed: &mut BTreeSet<usize>
 
 /// What is wrong with a chapter for somebody who types along.
 fn faults(page: &Page, module: &str) -> Vec<String> {
-    let mut faults = Vec::new();
-    let copy = Copy::new(page.stage);
-    for arguments in [
-        &["init", "--quiet"][..],
-        &["add", "."],
-        &[
-            "-c",
-            "user.name=x",
-            "-c",
-            "user.email=x@example.org",
-            "commit",
-            "--quiet",
-            "-m",
-            "x",
-        ],
-    ] {
-        let output = copy.run("git", arguments).unwrap();
-        assert!(output.status.success(), "{output:?}");
-    }
     let own = format!("src/stages/{module}.rs");
+    let copy = ProjectCopy::new(page.stage);
     let mut typed = BTreeSet::new();
+    let mut faults = Vec::new();
+    let all_fences = fences(&page.text);
     let sections = parts(&page.text, "## ");
-    let (first_line, lines) = &sections[2];
-    let code = lines.join("\n");
-    for command_and_pieces in parts(&format!("### \n{code}"), "### ") {
-        let (at, step) = command_and_pieces;
-        for fence in fences(&step.join("\n")) {
+    let (first_line, lines) = sections
+        .iter()
+        .find(|(_, lines)| lines[0] == "## The code")
+        .expect("every chapter has its code");
+    for (number, line) in (*first_line..).zip(lines) {
+        if let Some(fence) = all_fences.iter().find(|fence| fence.start == number + 1) {
             if fence.kind == "sh" && fence.lines[0].starts_with("scripts/type-along.sh") {
                 let output = copy.run("bash", &["scripts/type-along.sh", &page.stage.to_string()]);
-                assert!(output.is_some_and(|output| output.status.success()));
-            } else if fence.kind == "rust" && fence.info.starts_with("src/") {
-                type_piece(&copy, &fence, &own, &mut typed);
+                assert!(output.status.success(), "{output:?}");
+            } else if fence.kind == "rust" {
+                type_piece(&copy, fence, &own, &mut typed);
+            }
+        } else if line.starts_with("**What you see now.**") {
+            if let Some(error) = copy.compile_error() {
+                let place = page.at(number);
+                faults.push(format!(
+                    "{place}: what is typed so far doesn't compile:\n{error}"
+                ));
             }
         }
-        if let Some(error) = copy.compile_error() {
-            // The heading that was put in front is a line of its own.
-            let place = page.at(first_line + at - 2);
+    }
+    for (number, line) in code(&support::project::read(&own)) {
+        if !line.is_empty() && !typed.contains(&(number - 1)) {
+            let path = &page.path;
             faults.push(format!(
-                "{place}: what is typed in this step doesn't compile:\n{error}"
+                "{own}:{number} is typed nowhere in {path}:\n    {line}\nto do: print it where the chapter introduces it"
             ));
         }
+    }
+    let table = copy.read("src/stages/mod.rs");
+    if table.contains("|_| Ok(())") || !table.contains(&format!("number: {},", page.stage)) {
+        faults.push(format!("{}: the stage is not in the table", page.path));
     }
     faults
 }
@@ -153,7 +173,8 @@ fn faults(page: &Page, module: &str) -> Vec<String> {
 #[test]
 fn what_is_typed_compiles_wherever_there_is_something_to_see() {
     for program in ["git", "bash", "rustc"] {
-        if Command::new(program).arg("--version").output().is_err() {
+        let works = Command::new(program).arg("--version").output();
+        if !works.is_ok_and(|output| output.status.success()) {
             return support::skipped(&format!("it needs {program}"));
         }
     }

@@ -81,11 +81,11 @@ pub fn fences(text: &str) -> Vec<Fence<'_>> {
 
 /// The numbered lines outside the fences.
 pub fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut in_fence = false;
-    (1..).zip(text.lines()).filter(move |(_, line)| {
-        let edge = line.starts_with("```");
-        in_fence ^= edge;
-        !edge && !in_fence
+    let fences = fences(text);
+    (1..).zip(text.lines()).filter(move |(number, _)| {
+        let is_in =
+            |fence: &Fence| (fence.start - 1..=fence.start + fence.lines.len()).contains(number);
+        !fences.iter().any(is_in)
     })
 }
 
@@ -148,11 +148,13 @@ pub fn is_output_gap(line: &str) -> bool {
 
 /// The parts of a text that begin with a heading of this level, with the number of its line.
 pub fn parts<'text>(text: &'text str, level: &str) -> Vec<(usize, Vec<&'text str>)> {
+    let headings: Vec<usize> = prose(text)
+        .filter(|(_, line)| line.starts_with(level))
+        .map(|(number, _)| number)
+        .collect();
     let mut parts: Vec<(usize, Vec<&str>)> = Vec::new();
-    let mut in_fence = false;
     for (number, line) in (1..).zip(text.lines()) {
-        in_fence ^= line.starts_with("```");
-        if !in_fence && line.starts_with(level) {
+        if headings.contains(&number) {
             parts.push((number, Vec::new()));
         }
         if let Some((_, lines)) = parts.last_mut() {

@@ -69,9 +69,10 @@ impl Server {
         line.expect("the server prints another line")
     }
 
-    pub fn lines_until(&self, last: &str) -> Vec<String> {
+    /// The next lines, up to the first in which one of `ends` is found.
+    pub fn lines_until(&self, ends: &[&str]) -> Vec<String> {
         let mut lines = vec![self.next_line()];
-        while !lines[lines.len() - 1].contains(last) {
+        while !ends.iter().any(|end| lines[lines.len() - 1].contains(end)) {
             lines.push(self.next_line());
         }
         lines
