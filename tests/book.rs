@@ -23,18 +23,20 @@ use std::path::Path;
 
 use smtp_from_scratch::cli::{self, Request};
 use smtp_from_scratch::reply::Reply;
+use smtp_from_scratch::stages::STAGES;
 use smtp_from_scratch::stages::stage02_greeting::greeting;
 use smtp_from_scratch::stages::stage07_quit::closing;
-use smtp_from_scratch::stages::{self, STAGES};
 
 use support::book::{
     Fence, Page, assert_faultless, chapters, fences, is_code_gap, is_output_gap, pages, parts,
     prose, run_of,
 };
 use support::conversation::{Conversation, Step};
+use support::links::{code_spans, defined_at, is_test, label_fault, link_fault, links};
 use support::player::{SPLITS, Split, play};
 use support::program::Server;
 use support::project::{code, files, modules, read, root, sources};
+use support::shell::{command_fault, shell_commands};
 use support::target::{Target, start, start_animal};
 use support::zoo::Mistake;
 
@@ -434,112 +436,6 @@ fn what_the_terminal_shows_is_true() {
     assert!(count > 0);
 }
 
-/// The pieces of Markdown code within a line: `like this`.
-fn code_spans(line: &str) -> impl Iterator<Item = &str> {
-    line.split('`').skip(1).step_by(2)
-}
-
-/// The targets of the links and pictures in a line, with the text of each.
-fn links(line: &str) -> Vec<(&str, &str)> {
-    let mut found = Vec::new();
-    let mut rest = line;
-    while let Some((before, after)) = rest.split_once("](") {
-        let text = before.rsplit('[').next().unwrap_or_default();
-        let target = after.split(')').next().unwrap_or_default();
-        found.push((text, target));
-        rest = after;
-    }
-    found
-}
-
-/// The number of the line, from 1, that defines `name` in a Rust source.
-fn defined_at(source: &str, name: &str) -> Option<usize> {
-    let is_definition = |line: &str| {
-        let words: Vec<&str> = line
-            .split(|c: char| !c.is_alphanumeric() && c != '_')
-            .filter(|word| !word.is_empty())
-            .collect();
-        words.windows(2).any(|pair| {
-            ["fn", "struct", "enum", "const", "type", "mod", "trait"].contains(&pair[0])
-                && pair[1] == name
-        })
-    };
-    let line = source
-        .lines()
-        .position(|line| !line.trim_start().starts_with("//") && is_definition(line));
-    line.map(|line| line + 1)
-}
-
-/// Whether `name` is a test in this source.
-fn is_test(source: &str, name: &str) -> bool {
-    defined_at(source, name).is_some_and(|line| {
-        let before: Vec<&str> = source.lines().take(line - 1).collect();
-        let attributes = before
-            .iter()
-            .rev()
-            .take_while(|line| line.trim().starts_with("#["));
-        let attributes: Vec<&str> = attributes.map(|line| line.trim()).collect();
-        attributes.contains(&"#[test]") && !attributes.iter().any(|line| line.contains("ignore"))
-    })
-}
-
-/// The anchor that a forge and mdBook make of a heading.
-fn slug(heading: &str) -> String {
-    heading
-        .trim_start_matches('#')
-        .trim()
-        .to_lowercase()
-        .chars()
-        .filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c))
-        .map(|c| if c == ' ' { '-' } else { c })
-        .collect()
-}
-
-/// What is wrong with the text of a link: if it is a name, it is the name that it leads to.
-fn label_fault(text: &str, target: &str) -> Option<String> {
-    let (_, fragment) = target.split_once('#')?;
-    let name = text.trim_matches('`').rsplit("::").next()?;
-    let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    (target.contains(".rs#") && is_name && name != fragment)
-        .then(|| format!("it is called {name} and leads to {fragment}"))
-}
-
-/// Whether a path stays within the project.
-fn is_ours(path: &Path) -> bool {
-    let inside = root().canonicalize().unwrap();
-    path.canonicalize()
-        .is_ok_and(|path| path.starts_with(inside))
-}
-
-/// What is wrong with a link from a page in `folder`, if it leads to something of ours.
-fn link_fault(folder: &str, own_text: &str, target: &str) -> Option<String> {
-    if target.starts_with("https://") {
-        return None;
-    }
-    let (path, fragment) = target.split_once('#').unwrap_or((target, ""));
-    let file = root().join(folder).join(path);
-    let text = match path {
-        "" => own_text.to_string(),
-        _ if !file.exists() => return Some(format!("there is no file {path}")),
-        _ if !is_ours(&file) => return Some(format!("{path} is outside of the project")),
-        _ if fragment.is_empty() => return None,
-        _ => std::fs::read_to_string(&file).unwrap_or_default(),
-    };
-    let found = if path.is_empty() || path.ends_with(".md") {
-        prose(&text).any(|(_, line)| line.starts_with('#') && slug(line) == fragment)
-    } else if path.contains("tests/") {
-        is_test(&text, fragment)
-    } else {
-        defined_at(&text, fragment).is_some()
-    };
-    let what = if path.contains("tests/") {
-        "test"
-    } else {
-        "item or heading"
-    };
-    (!found).then(|| format!("{path} has no {what} named {fragment}"))
-}
-
 #[test]
 fn every_link_leads_somewhere() {
     let mut faults = Vec::new();
@@ -597,140 +493,6 @@ fn a_link_that_leads_nowhere_is_named() {
     assert_eq!(label_fault("`Wire::close`", "../src/wire.rs#close"), None);
     assert_eq!(label_fault("the loop", "../src/wire.rs#close"), None);
     assert!(label_fault("`Wire::closes`", "../src/wire.rs#close").is_some());
-}
-
-/// The commands of a line of shell, each as its words.
-fn shell_commands(line: &str) -> Vec<Vec<String>> {
-    let mut commands = vec![vec![String::new()]];
-    let mut quote = None;
-    for character in line.chars() {
-        let command = commands.last_mut().unwrap();
-        match (quote, character) {
-            (Some(open), close) if open == close => quote = None,
-            (None, '\'' | '"') => quote = Some(character),
-            (None, '#') if command.last().is_some_and(String::is_empty) => break,
-            (None, '|' | ';' | '&' | '(' | ')') => commands.push(vec![String::new()]),
-            (None, ' ') => command.push(String::new()),
-            _ => command.last_mut().unwrap().push(character),
-        }
-    }
-    for command in &mut commands {
-        command.retain(|word| !word.is_empty());
-        // SMTP_SERVER=127.0.0.1:2525 cargo test
-        while command.first().is_some_and(|word| word.contains('=')) {
-            command.remove(0);
-        }
-    }
-    commands.retain(|command| !command.is_empty());
-    commands
-}
-
-/// Programs that we tell a reader to type and that aren't ours.
-const OTHER_PROGRAMS: [&str; 14] = [
-    "apt", "brew", "cat", "cd", "curl", "dnf", "echo", "git", "printf", "python3", "rustup",
-    "sleep", "sudo", "xxd",
-];
-
-/// What is wrong with a command.
-fn command_fault(words: &[String]) -> Option<String> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match words[..] {
-        ["cargo", "run", ref arguments @ ..] => {
-            let at = arguments.iter().position(|word| *word == "--");
-            let (of_cargo, of_ours) = arguments.split_at(at.unwrap_or(arguments.len()));
-            let known = ["--release", "--quiet", "--features", "log"];
-            if let Some(word) = of_cargo.iter().find(|word| !known.contains(word)) {
-                return Some(format!("cargo run takes no {word}"));
-            }
-            let ours = of_ours.iter().skip(1).map(Into::into);
-            cli::parse(ours).err().map(|error| error.to_string())
-        }
-        ["cargo", "test", ref arguments @ ..] => test_fault(arguments),
-        [
-            "cargo",
-            "build" | "check" | "doc" | "install" | "new" | "init",
-            ..,
-        ] => None,
-        ["nc", "127.0.0.1" | "localhost", "2525"] => None,
-        ["nc", ..] => Some("the server listens on 127.0.0.1 2525".to_string()),
-        [script, ref arguments @ ..] if script.starts_with("scripts/") => {
-            let takes_stage = ["scripts/talk.sh", "scripts/type-along.sh"].contains(&script);
-            match arguments {
-                _ if !root().join(script).is_file() => Some(format!("there is no {script}")),
-                [] => None,
-                [stage] if takes_stage && stages::find(stage).is_some() => None,
-                _ => Some(format!("{script} doesn't take {}", arguments.join(" "))),
-            }
-        }
-        [program, ..] if OTHER_PROGRAMS.contains(&program) => None,
-        _ => Some(format!(
-            "`{}` is no command that this test knows (if it is right, teach the test)",
-            words.join(" ")
-        )),
-    }
-}
-
-/// What is wrong with the arguments of `cargo test`: a file or a name for which there is no test.
-fn test_fault(arguments: &[&str]) -> Option<String> {
-    let (sources, filter) = match arguments {
-        [] | ["--features", "log"] => return None,
-        ["--test", name, rest @ ..] => (vec![format!("tests/{name}.rs")], rest),
-        ["--lib", rest @ ..] => {
-            let found = files("src", "rs");
-            let names = found
-                .iter()
-                .map(|path| path.strip_prefix(root()).unwrap().display().to_string());
-            (names.collect(), rest)
-        }
-        ["--doc", item] => return doctest_fault(item),
-        _ => {
-            return Some(format!(
-                "cargo test {}: say it otherwise",
-                arguments.join(" ")
-            ));
-        }
-    };
-    if let Some(missing) = sources.iter().find(|path| !root().join(path).is_file()) {
-        return Some(format!("there is no {missing}"));
-    }
-    let filter = match filter {
-        [] | ["--", ..] => return None,
-        [filter, ..] => filter,
-    };
-    let matches = sources.iter().any(|path| {
-        // The full name of a unit test: stages::stage04_mail::tests::a_name
-        let module = match path.strip_prefix("src/") {
-            Some(path) => path.trim_end_matches(".rs").replace('/', "::") + "::tests::",
-            None => String::new(),
-        };
-        let text = read(path);
-        let mut names = text.lines().filter_map(|line| {
-            let name = line.trim_start().strip_prefix("fn ")?.split('(').next()?;
-            is_test(&text, name).then(|| format!("{module}{name}"))
-        });
-        names.any(|name| name.contains(filter))
-    });
-    (!matches).then(|| format!("no test is named {filter}"))
-}
-
-/// What is wrong with `cargo test --doc path::reverse_path`: no such item, or none with an example.
-fn doctest_fault(item: &str) -> Option<String> {
-    let (module, name) = item.rsplit_once("::").unwrap_or((item, ""));
-    let file = format!("src/{}.rs", module.replace("::", "/"));
-    if !root().join(&file).is_file() {
-        return Some(format!("there is no {file}"));
-    }
-    let source = read(&file);
-    let Some(line) = defined_at(&source, name) else {
-        return Some(format!("{file} has no {name}"));
-    };
-    let before: Vec<&str> = source.lines().take(line - 1).collect();
-    let has_example = before
-        .iter()
-        .rev()
-        .take_while(|line| line.trim().starts_with(['/', '#']))
-        .any(|line| line.trim() == "/// ```");
-    (!has_example).then(|| format!("{item} has no example"))
 }
 
 #[test]

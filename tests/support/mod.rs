@@ -1,14 +1,16 @@
-//! What every test file needs: the conversation player, servers to play against, the zoo, the program
-//! and the project's own files.
+//! What every test file needs: the conversation player, servers to play against, the zoo, the
+//! program, and the project's own files and pages.
 //!
 //! `mod support;` in a test file; each file uses its part.
 #![allow(dead_code)]
 
 pub mod book;
 pub mod conversation;
+pub mod links;
 pub mod player;
 pub mod program;
 pub mod project;
+pub mod shell;
 pub mod target;
 pub mod zoo;
 
