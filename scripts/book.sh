@@ -81,14 +81,13 @@ page() {
 # chapters: writes the chapters into the copy, and their links to files of the project to the output
 chapters() {
     awk -v copy="$copy" '
-        function linked(text, done, found, path) {
-            while (match(text, /(\]\(|\]: *|href=")\.\.\/[^)"# ]+/)) {
-                found = substr(text, RSTART, RLENGTH)
-                done = done substr(text, 1, RSTART - 1) substr(found, 1, index(found, "../") - 1)
-                path = substr(found, index(found, "../") + 3)
+        function linked(text, done, path) {
+            while (match(text, /\]\(\.\.\/[^)#]+/)) {
+                done = done substr(text, 1, RSTART + 1)
+                path = substr(text, RSTART + 5, RLENGTH - 5)
                 text = substr(text, RSTART + RLENGTH)
                 sub(/\/$/, "", path)
-                print path (match(text, /^#[^)" ]+/) ? substr(text, 1, RLENGTH) : "")
+                print path (match(text, /^#[^)]+/) ? substr(text, 1, RLENGTH) : "")
                 sub(/\.md$/, "", path)
                 done = done "code/" path ".html"
             }
@@ -98,32 +97,14 @@ chapters() {
             if (out != "") close(out)
             out = FILENAME
             sub(/^docs/, copy, out)
-            fence = ""
         }
-        {
-            unindented = $0
-            sub(/^ +/, "", unindented)
-        }
-        fence != "" {
-            if (index(unindented, fence) == 1 && unindented ~ /^(`+|~+) *$/) fence = ""
-            print >out
+        /^```/ { in_fence = !in_fence }
+        /^```(rust|diff) / {
+            print $2
+            print "<p class=\"file\"><a href=\"code/" $2 ".html\">" $2 "</a></p>\n\n" $1 >out
             next
         }
-        match(unindented, /^(```+|~~~+)/) {
-            fence = substr(unindented, 1, RLENGTH)
-            if ($2 ~ /[.\/]/) {
-                indent = substr($0, 1, length($0) - length(unindented))
-                name = $2
-                if ((getline line <$2) >= 0) {
-                    close($2)
-                    print $2
-                    name = "<a href=\"code/" $2 ".html\">" $2 "</a>"
-                }
-                print indent "<p class=\"file\">" name "</p>\n\n" indent $1 >out
-                next
-            }
-        }
-        { print linked($0) >out }
+        { print in_fence ? $0 : linked($0) >out }
     ' docs/*.md
 }
 

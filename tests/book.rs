@@ -40,23 +40,25 @@ use support::shell::{command_fault, shell_commands};
 use support::target::{Target, start, start_animal};
 use support::zoo::Mistake;
 
-/// The lines that a `diff` fence has before its change.
-fn before_change<'a>(lines: &[&'a str]) -> Vec<&'a str> {
-    lines
-        .iter()
-        .filter(|line| !line.starts_with('+'))
-        .map(|line| line.get(1..).unwrap_or_default())
-        .collect()
+/// The lines of a piece of code that its file should have, numbered from 0: of a `diff` fence, what
+/// was there before the change.
+fn lines_of_file<'page>(fence: &Fence<'page>) -> Vec<(usize, &'page str)> {
+    let numbered = fence.lines.iter().copied().enumerate();
+    match fence.kind {
+        "diff" => numbered
+            .filter(|(_, line)| !line.starts_with('+'))
+            .map(|(at, line)| (at, line.get(1..).unwrap_or_default()))
+            .collect(),
+        _ => numbered.collect(),
+    }
 }
 
 /// What is wrong with a fence as such: a kind that no test reads is a piece that no test checks.
 fn fence_fault(fence: &Fence) -> Option<String> {
     let has_text = |line: &&str| !is_code_gap(line) && !is_output_gap(line) && !line.is_empty();
-    let has = |sign| fence.lines.iter().any(|line| line.starts_with(sign));
+    let takes_out = fence.lines.iter().any(|line| line.starts_with('-'));
     let fault = match fence.kind {
-        "diff" if !has('-') || !has('+') && fence.lines.len() < 2 => {
-            Some("it changes nothing known")
-        }
+        "diff" if !takes_out || fence.lines.len() < 2 => Some("it changes nothing known"),
         "rust" | "diff" => fence.info.is_empty().then_some("it names no file"),
         "wrong" => fence.info.is_empty().then_some("it names no mistake"),
         "terminal" | "sh" | "text" => {
@@ -102,10 +104,7 @@ fn every_fence_is_of_a_kind_that_is_checked() {
 
 /// What is wrong with an excerpt, given the file that it should be from.
 fn excerpt_fault(page: &Page, fence: &Fence, source: &str) -> Option<String> {
-    let printed = match fence.kind {
-        "diff" => before_change(&fence.lines),
-        _ => fence.lines.clone(),
-    };
+    let (places, printed): (Vec<usize>, Vec<&str>) = lines_of_file(fence).into_iter().unzip();
     let whole: Vec<&str> = source.lines().collect();
     let (line, instead) = run_of(&printed, &whole, is_code_gap).err()?;
     let file = fence.info;
@@ -114,17 +113,9 @@ fn excerpt_fault(page: &Page, fence: &Fence, source: &str) -> Option<String> {
         Some(_) => format!("{file} ends before it"),
         None => format!("{file} has no such line, or not after the lines printed before it"),
     };
-    // A line of a diff counts as many lines as were put in before it.
-    let shown_line = match fence.kind {
-        "diff" => {
-            let kept = (0..fence.lines.len()).filter(|&at| !fence.lines[at].starts_with('+'));
-            kept.clone().nth(line).unwrap_or(fence.lines.len())
-        }
-        _ => line,
-    };
     Some(format!(
         "{}: the page prints\n    {}\nbut {in_file}\nto do: print what the file has, or `// ...` for what you leave out; if the code is wrong, mend the code",
-        page.at(fence.start + shown_line),
+        page.at(fence.start + places.get(line).unwrap_or(&fence.lines.len())),
         printed.get(line).unwrap_or(&"(the end)"),
     ))
 }
@@ -155,7 +146,7 @@ fn every_piece_of_code_is_a_run_of_its_file() {
 fn a_line_that_has_drifted_is_named_with_both_texts() {
     let page = Page {
         path: "docs/x.md".to_string(),
-        stage: 1,
+        chapter: Some(1),
         text: "\n```rust a.rs\nfn a() {\n    // ...\n    two();\n    thre();\n}\n```\n\
                ```diff a.rs\n fn a() {\n+    zero();\n-    on();\n```\n"
             .to_string(),
@@ -219,10 +210,11 @@ fn conversations(page: &Page) -> Vec<Played<'_>> {
     found
 }
 
-fn conversation(page: &Page, played: &Played) -> Conversation {
-    let first = played.lines.first().map_or(1, |(number, _)| *number);
+/// Reads the numbered lines of a conversation.
+fn conversation(page: &Page, lines: &[(usize, &str)]) -> Conversation {
+    let first = lines.first().map_or(1, |(number, _)| *number);
     let mut steps = vec![Step::Place(page.at(first))];
-    for (number, line) in &played.lines {
+    for (number, line) in lines {
         let in_notation = ["S:", "C:", "{"]
             .iter()
             .any(|start| line.starts_with(start));
@@ -238,8 +230,7 @@ fn conversation(page: &Page, played: &Played) -> Conversation {
 }
 
 /// The same conversation as a netcat sends it: a line ends in LF.
-fn typed(page: &Page, played: &Played) -> Conversation {
-    let mut conversation = conversation(page, played);
+fn typed(mut conversation: Conversation) -> Conversation {
     for step in &mut conversation.steps {
         if let Step::Send(bytes) = step {
             if bytes.ends_with(b"\r\n") {
@@ -287,7 +278,7 @@ fn every_conversation_is_true() {
                 ));
                 continue;
             };
-            let mut server = start(page.stage, |settings| {
+            let mut server = start(page.stage(), |settings| {
                 settings.hostname = asked.settings.hostname;
                 settings.max_size = asked.settings.max_size;
                 settings.max_recipients = asked.settings.max_recipients;
@@ -296,7 +287,7 @@ fn every_conversation_is_true() {
                 server.command += " ";
                 server.command += flag;
             }
-            let conversation = conversation(&page, &played);
+            let conversation = conversation(&page, &played.lines);
             let story = SPLITS
                 .iter()
                 .find_map(|&split| play(&server, &conversation, split).err());
@@ -341,14 +332,9 @@ fn every_mistake_goes_as_it_is_told() {
             shown.push(mistake);
             let mut animal = start_animal(mistake);
             animal.texts_count = true;
-            let played = Played {
-                flags: Vec::new(),
-                lines: (fence.start..).zip(fence.lines).collect(),
-                terminal: None,
-            };
-            if let Err(story) = play(&animal, &conversation(&page, &played), Split::LineByLine) {
-                faults.push(placed(&story));
-            }
+            let lines: Vec<(usize, &str)> = (fence.start..).zip(fence.lines).collect();
+            let played = play(&animal, &conversation(&page, &lines), Split::LineByLine);
+            faults.extend(played.err().map(|story| placed(&story)));
         }
     }
     assert_faultless(&faults);
@@ -359,16 +345,16 @@ fn every_mistake_goes_as_it_is_told() {
 fn a_conversation_that_has_drifted_is_named_with_its_line() {
     let page = Page {
         path: "docs/x.md".to_string(),
-        stage: 3,
+        chapter: Some(3),
         text: "```smtp\nS: 220 localhost ESMTP ready\nC: NOOP\nS: 502 ...\n```\n\
                ```smtp\nS: 220 ...\nC: HELO\nS: 501 Your name, pleese\n```\n"
             .to_string(),
     };
-    let server = start(page.stage, |_| ());
+    let server = start(page.stage(), |_| ());
     let told: Vec<Option<String>> = conversations(&page)
         .iter()
         .map(|played| {
-            let conversation = conversation(&page, played);
+            let conversation = conversation(&page, &played.lines);
             play(&server, &conversation, Split::LineByLine).err()
         })
         .collect();
@@ -398,7 +384,7 @@ fn what_the_terminal_shows_is_true() {
     let mut faults = Vec::new();
     let mut count = 0;
     for page in pages() {
-        let stage = page.stage.to_string();
+        let stage = page.stage().to_string();
         for played in conversations(&page) {
             let Some((start, printed)) = &played.terminal else {
                 continue;
@@ -408,7 +394,8 @@ fn what_the_terminal_shows_is_true() {
             let address = server.address.to_socket_addrs().unwrap().next().unwrap();
             let target = Target::running(address, true);
             // Whether it goes well is another test's question.
-            let _ = play(&target, &typed(&page, &played), Split::LineByLine);
+            let conversation = typed(conversation(&page, &played.lines));
+            let _ = play(&target, &conversation, Split::LineByLine);
             let ends = [
                 "{the server closes the connection}",
                 "{the connection broke",
@@ -517,13 +504,10 @@ fn every_command_can_be_typed() {
             for words in shell_commands(line) {
                 commands += 1;
                 // A chapter runs its own stage.
-                let is_chapter = page.path.starts_with("docs/0") && !page.path.contains("/00");
-                let stages = words.windows(2).filter_map(|pair| {
+                for pair in words.windows(2) {
                     let names_stage = ["--stage", "scripts/type-along.sh"].contains(&&*pair[0]);
-                    names_stage.then(|| pair[1].clone())
-                });
-                for stage in stages.filter(|_| is_chapter) {
-                    if stage != page.stage.to_string() {
+                    let stage = &pair[1];
+                    if names_stage && page.chapter.is_some_and(|own| own.to_string() != *stage) {
                         faults.push(format!("{}: it says stage {stage}", page.at(number)));
                     }
                 }
@@ -679,7 +663,7 @@ fn every_chapter_has_the_same_shape() {
         );
         let section = |index: usize| (sections[index].0, sections[index].1.join("\n"));
 
-        let title = format!("# {}. ", page.stage);
+        let title = format!("# {}. ", page.stage());
         if !page.text.starts_with(&title) {
             faults.push(format!("{}: it opens with {title:?}", page.at(1)));
         }
@@ -703,22 +687,20 @@ fn every_chapter_has_the_same_shape() {
                 ));
             }
         }
-        // Each trap is sprung by a test.
+        // Each trap has a test that catches it.
         let (line, traps) = section(4);
         let traps = parts(&traps, "### ");
         if traps.is_empty() {
             faults.push(format!("{}: no traps", page.at(line)));
         }
         for (at, trap) in traps {
-            let is_sprung = trap.iter().flat_map(|line| links(line)).any(|(_, target)| {
+            let is_caught = trap.iter().flat_map(|line| links(line)).any(|(_, target)| {
                 let (file, name) = target.split_once('#').unwrap_or((target, ""));
                 file.ends_with(".rs") && is_test(&read(Path::new("docs").join(file)), name)
             });
-            if !is_sprung {
+            if !is_caught {
                 let place = page.at(line + at - 1);
-                faults.push(format!(
-                    "{place}: no link to the test that springs this trap"
-                ));
+                faults.push(format!("{place}: no link to the test that catches it"));
             }
         }
         let (line, exercises) = section(6);

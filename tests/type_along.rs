@@ -129,7 +129,7 @@ fn type_piece(copy: &ProjectCopy, fence: &Fence, own: &str, typed: &mut BTreeSet
 /// What is wrong with a chapter for somebody who types along.
 fn faults(page: &Page, module: &str) -> Vec<String> {
     let own = format!("src/stages/{module}.rs");
-    let copy = ProjectCopy::new(page.stage);
+    let copy = ProjectCopy::new(page.stage());
     let mut typed = BTreeSet::new();
     let mut faults = Vec::new();
     let all_fences = fences(&page.text);
@@ -141,7 +141,10 @@ fn faults(page: &Page, module: &str) -> Vec<String> {
     for (number, line) in (*first_line..).zip(lines) {
         if let Some(fence) = all_fences.iter().find(|fence| fence.start == number + 1) {
             if fence.kind == "sh" && fence.lines[0].starts_with("scripts/type-along.sh") {
-                let output = copy.run("bash", &["scripts/type-along.sh", &page.stage.to_string()]);
+                let output = copy.run(
+                    "bash",
+                    &["scripts/type-along.sh", &page.stage().to_string()],
+                );
                 assert!(output.status.success(), "{output:?}");
             } else if fence.kind == "rust" {
                 type_piece(&copy, fence, &own, &mut typed);
@@ -164,7 +167,7 @@ fn faults(page: &Page, module: &str) -> Vec<String> {
         }
     }
     let table = copy.read("src/stages/mod.rs");
-    if table.contains("|_| Ok(())") || !table.contains(&format!("number: {},", page.stage)) {
+    if table.contains("|_| Ok(())") || !table.contains(&format!("number: {},", page.stage())) {
         faults.push(format!("{}: the stage is not in the table", page.path));
     }
     faults

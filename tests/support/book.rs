@@ -8,8 +8,8 @@ use super::project::{files, read, root};
 pub struct Page {
     /// From the project's folder on: `docs/04-mail.md`.
     pub path: String,
-    /// The stage that its conversations are played against.
-    pub stage: usize,
+    /// The stage that it teaches, if it is the chapter of one.
+    pub chapter: Option<usize>,
     pub text: String,
 }
 
@@ -19,9 +19,14 @@ impl Page {
         let number = name.get(..2).and_then(|digits| digits.parse().ok());
         Page {
             path: path.to_string(),
-            stage: number.filter(|&number| number > 0).unwrap_or(STAGES.len()),
+            chapter: number.filter(|&number| number > 0),
             text: read(path),
         }
+    }
+
+    /// The stage that its conversations are played against.
+    pub fn stage(&self) -> usize {
+        self.chapter.unwrap_or(STAGES.len())
     }
 
     /// Where a line is, for a message.

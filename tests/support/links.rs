@@ -55,7 +55,7 @@ pub fn is_test(source: &str, name: &str) -> bool {
 }
 
 /// The anchor that a forge and mdBook make of a heading.
-pub fn slug(heading: &str) -> String {
+fn slug(heading: &str) -> String {
     heading
         .trim_start_matches('#')
         .trim()
@@ -76,7 +76,7 @@ pub fn label_fault(text: &str, target: &str) -> Option<String> {
 }
 
 /// Whether a path stays within the project.
-pub fn is_ours(path: &Path) -> bool {
+fn is_ours(path: &Path) -> bool {
     let inside = root().canonicalize().unwrap();
     path.canonicalize()
         .is_ok_and(|path| path.starts_with(inside))
