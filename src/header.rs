@@ -1,8 +1,9 @@
-//! The header section and its fields (RFC 5322, 2.1 and 2.2; chapter 6). RFC 5322 is to the letter what
-//! RFC 5321 is to its envelope.
+//! The header section and its fields (RFC 5322, 2.1 and 2.2; chapter 6). RFC 5322 is to the letter
+//! what RFC 5321 is to its envelope.
 //!
 //! A message is a header section, an empty line, and a body. SMTP carries both without looking
-//! inside (RFC 5321, 2.4); we look to show the mail to a person, so nothing here ever fails.
+//! inside (RFC 5321, 2.4); we look to show the mail to a person, and to find one that goes in
+//! circles or has too much of a header ([`Section`], chapter 8). Nothing here ever fails.
 
 use std::borrow::Cow;
 
@@ -11,16 +12,126 @@ use std::borrow::Cow;
 pub struct Field<'a> {
     /// Its name, such as `Subject`: printable ASCII without a colon. Case means nothing.
     pub name: &'a [u8],
-    /// Its value in one line, even if it was sent in several ([unfolded](fields)), without white space
-    /// around it. Any bytes.
+    /// Its value in one line, even if it was sent in several ([unfolded](fields)), without white
+    /// space around it. Any bytes.
     pub value: Cow<'a, [u8]>,
+}
+
+/// A header section that comes in piece by piece: where it ends, how long it is, and how often the
+/// mail was received.
+///
+/// ```
+/// use smtp_from_scratch::header::Section;
+///
+/// let mut section = Section::default();
+/// section.read(b"Received: from a\r\nRecei");
+/// section.read(b"ved: from b\r\nSubject: hi\r\n\r\nReceived: is a word of the body");
+/// assert_eq!(section.received(), 2);
+/// assert_eq!(section.length(), 51);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Section {
+    place: Place,
+    length: usize,
+    /// Where the last line began.
+    line_start: usize,
+    /// Whether the message begins with another word than `From`.
+    begins_otherwise: bool,
+    received: usize,
+}
+
+/// The longest line in octets, without its line end (RFC 5322, 2.1.1). The name of a field is
+/// shorter.
+const MAX_LINE: usize = 998;
+
+/// Where in a header section the next byte stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// At the start of a line.
+    #[default]
+    LineStart,
+    /// After a CR at the start of a line: the empty line, if an LF follows.
+    Cr,
+    /// In the name of a field, so many octets of `received` after its start; `None` if it has
+    /// another.
+    Name(Option<usize>),
+    /// In the white space that older mail has before the colon (RFC 5322, 4.5).
+    BeforeColon(Option<usize>),
+    /// In the value of a field.
+    Value,
+    /// The section is over.
+    Body,
+}
+
+impl Section {
+    /// Reads the next piece of the message, line ends and all. They may be CR LF or LF.
+    ///
+    /// The section ends before the first line that is neither a field nor the continuation of one;
+    /// that may be the first line of the message.
+    pub fn read(&mut self, piece: &[u8]) {
+        for &byte in piece {
+            if self.place == Place::Body {
+                return;
+            }
+            self.place = self.after(byte);
+            self.length += 1;
+            if self.place == Place::LineStart {
+                self.line_start = self.length;
+            }
+        }
+    }
+
+    /// The place after one more byte.
+    fn after(&mut self, byte: u8) -> Place {
+        const RECEIVED: &[u8] = b"received";
+        match (self.place, byte) {
+            (Place::LineStart, b'\r') => Place::Cr,
+            (Place::LineStart, b' ' | b'\t') if self.length > 0 => Place::Value,
+            // No name at all: mail programs pass over such a line and read on.
+            (Place::LineStart, b':') => Place::Value,
+            (Place::Value, b'\n') => Place::LineStart,
+            (Place::Value, _) => Place::Value,
+            (Place::Name(matched) | Place::BeforeColon(matched), b':') => {
+                self.received += usize::from(matched == Some(RECEIVED.len()));
+                Place::Value
+            }
+            // They pass over the line "From ada Sun Nov 22 ..." as well, if it is the first.
+            (Place::Name(_), b' ') if self.length == 4 && !self.begins_otherwise => Place::Value,
+            (Place::Name(matched) | Place::BeforeColon(matched), b' ' | b'\t') => {
+                Place::BeforeColon(matched)
+            }
+            (Place::Name(_), _) if self.length - self.line_start > MAX_LINE => Place::Body,
+            (Place::LineStart | Place::Name(_), b'!'..=b'~') => {
+                let matched = match self.place {
+                    Place::Name(matched) => matched,
+                    _ => Some(0),
+                };
+                self.begins_otherwise |= b"From".get(self.length).is_some_and(|&from| from != byte);
+                let expected = matched.and_then(|matched| RECEIVED.get(matched));
+                let goes_on = expected == Some(&byte.to_ascii_lowercase());
+                Place::Name(matched.filter(|_| goes_on).map(|matched| matched + 1))
+            }
+            _ => Place::Body,
+        }
+    }
+
+    /// How long the section is so far, in octets, with the empty line or what began the line that
+    /// ended it.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// How many `Received:` fields there were so far.
+    pub fn received(&self) -> usize {
+        self.received
+    }
 }
 
 /// Splits a message at the first empty line into header section and body. The empty line belongs to
 /// neither. Lines may end in CRLF or LF.
 ///
-/// A message whose first line is no header field, nor an empty line, has no header section: somebody
-/// typed a body and nothing else, and it is all there.
+/// A message whose first line is no header field, nor an empty line, has no header section:
+/// somebody typed a body and nothing else, and it is all there.
 ///
 /// ```
 /// use smtp_from_scratch::header;
@@ -130,6 +241,47 @@ mod tests {
 
     fn pair(name: &str, value: &str) -> (String, String) {
         (name.to_string(), value.to_string())
+    }
+
+    /// What a section is found to be in `message`, read in pieces of `size`: its length and how
+    /// many `Received:` it has.
+    fn section(message: &[u8], size: usize) -> (usize, usize) {
+        let mut section = Section::default();
+        for piece in message.chunks(size) {
+            section.read(piece);
+        }
+        (section.length(), section.received())
+    }
+
+    #[test]
+    fn a_section_is_measured_and_its_received_fields_are_counted_wherever_it_is_cut() {
+        for (message, expected) in [
+            (
+                &b"Received: a\r\nReceived: b\r\n\r\nReceived: c\r\n"[..],
+                (28, 2),
+            ),
+            (b"RECEIVED:\nreceived : b\n\nReceived: c\n", (24, 2)),
+            (b"X: a\r\n Received: folded\r\n\tReceived: too\r\n", (41, 0)),
+            (b"Received-SPF: a\nXReceived: b\nReceive: c\n", (40, 0)),
+            (b"Hello\nReceived: a\n", (6, 0)),
+            (b"caf\xe9: x\nReceived: a\n", (4, 0)),
+            (b" X: a\nReceived: a\n", (1, 0)),
+            (b"\nReceived: a\n", (1, 0)),
+            (b"Received: a\n\rReceived: b\n", (14, 1)),
+            (b": x\nReceived: a\nX: y\n", (21, 1)),
+            (b"From a@b Sun\nReceived: a\n", (25, 1)),
+            (b"X: y\nFrom a@b\nReceived: a\n", (11, 0)),
+            (b"From: a\nReceived : a\n", (21, 1)),
+            (b"Fr om a@b Sun\nReceived: a\n", (4, 0)),
+            (b"Rec eived: a\nReceived: a\n", (5, 0)),
+            (b"", (0, 0)),
+        ] {
+            for size in [1, 2, 3, 7, 100] {
+                let shown = message.escape_ascii();
+                assert_eq!(section(message, size), expected, "{shown} in {size}s");
+            }
+        }
+        assert_eq!(section(&[b'x'; 5000], 100), (MAX_LINE + 2, 0));
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl ForwardPaths {
         self.ends.len()
     }
 
+    /// How long they are together, in octets.
+    pub fn octets(&self) -> usize {
+        self.text.len()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()

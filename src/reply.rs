@@ -30,6 +30,22 @@ pub const OK: Reply = Reply::new(250, "OK");
 /// 501: an argument for DATA, RSET or QUIT, which take none (4.1.1, 4.3.2).
 pub const NO_ARGUMENT_TAKEN: Reply = Reply::new(501, "This command takes no argument");
 
+/// 421: the server ends the conversation, and says so with its name first (4.2.3, 3.8). `why` in a
+/// few words.
+///
+/// ```
+/// use smtp_from_scratch::reply::not_available;
+///
+/// let goodbye = not_available("mail.example", "Too many errors");
+/// assert_eq!(goodbye.to_string(), "421 mail.example Too many errors, closing transmission channel");
+/// ```
+pub fn not_available(hostname: &str, why: &str) -> Reply {
+    Reply::with_text(
+        421,
+        format!("{hostname} {why}, closing transmission channel"),
+    )
+}
+
 impl Reply {
     /// A reply whose text is known when the program is compiled.
     pub const fn new(code: u16, text: &'static str) -> Reply {

@@ -65,6 +65,11 @@ impl Transcript {
         }
     }
 
+    /// Whether anything is shown at all.
+    pub fn is_shown(&self) -> bool {
+        self.shown
+    }
+
     /// Shows a finished mail: envelope, header fields and body, the first lines of each.
     pub fn mail(&self, mail: &Mail) {
         if !self.shown {
@@ -87,7 +92,7 @@ impl Transcript {
         self.some("body:      ", lines);
     }
 
-    /// Shows the first of many lines, and how many more there are.
+    /// Shows the first of many lines, and whether there are more.
     fn some<'a>(&self, label: &str, lines: impl IntoIterator<Item = Cow<'a, [u8]>>) {
         let mut lines = lines.into_iter();
         for line in lines.by_ref().take(SHOWN_LINES) {
@@ -95,9 +100,8 @@ impl Transcript {
             let more = if shown.len() < line.len() { "..." } else { "" };
             self.narrate(format_args!("{label}{}{more}", printable(shown)));
         }
-        let left = lines.count();
-        if left > 0 {
-            self.narrate(format_args!("{label}and {left} more"));
+        if lines.next().is_some() {
+            self.narrate(format_args!("{label}and more"));
         }
     }
 
@@ -151,13 +155,15 @@ fn is_plain(character: char) -> bool {
 /// assert_eq!(without_secrets(b"AUTHOR ada"), b"AUTHOR ada");
 /// ```
 pub fn without_secrets(line: &[u8]) -> &[u8] {
+    if is_auth(line) { b"AUTH ..." } else { line }
+}
+
+/// Whether a line is an AUTH command, or would be one if its client had made no mistake.
+pub fn is_auth(line: &[u8]) -> bool {
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
     let word_start = line.iter().position(is_letter).unwrap_or(line.len());
     let word = line[word_start..].split(|byte| !is_letter(byte)).next();
-    match word {
-        Some(word) if word.eq_ignore_ascii_case(b"AUTH") => b"AUTH ...",
-        _ => line,
-    }
+    word.is_some_and(|word| word.eq_ignore_ascii_case(b"AUTH"))
 }
 
 /// As much of a line as is shown, and no half of a character at its end.

@@ -7,8 +7,9 @@
 //! and not earlier. A client that sends ten commands in one segment (pipelining, RFC 2920) gets ten
 //! replies in one segment, and nobody ever waits for a reply that sits in a buffer.
 //!
-//! At a first reading, [`Wire::read_line`], [`Wire::reply`] and [`Wire::flush`] are enough. What the buffer
-//! does while a message flows belongs to chapter 6, and the rest makes busy servers cheaper.
+//! At a first reading, [`Wire::read_line`], [`Wire::reply`] and [`Wire::flush`] are enough. What
+//! the buffer does while a message flows belongs to chapter 6, [`Wire::close`] to chapter 7,
+//! timeouts and bare LFs to chapter 9; the rest makes busy servers cheaper.
 
 use std::io::{self, BufRead, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -16,12 +17,17 @@ use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::patience::{self, Patience};
 use crate::reply::Reply;
-use crate::transcript::Transcript;
+use crate::transcript::{self, Transcript};
 
 /// The longest command line in octets, CRLF included (4.5.3.1.4). An extension that adds to a
-/// command adds to this limit; no chapter up to 7 offers one.
+/// command adds to this limit; no chapter so far offers one.
 pub const MAX_COMMAND_LINE: usize = 512;
+
+/// The longest AUTH command in octets, CRLF included. RFC 4954, section 4 has 12,288 octets for the
+/// lines of base64 that follow; some clients send the first of them with the command.
+pub const MAX_AUTH_LINE: usize = 12_288;
 
 /// The size of the input buffer while commands are read: room for two of the longest.
 const COMMAND_BUFFER: usize = 1024;
@@ -36,7 +42,8 @@ const LARGEST_DATA_BUFFER: usize = 64 * 1024;
 /// can't pile up large answers in memory.
 const MAX_WAITING_REPLIES: usize = 4096;
 
-/// How long a client that was told goodbye may take to close its side.
+/// How long a client that was told goodbye may take to close its side; twice that if it goes on
+/// sending.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(1);
 
 /// A yield that took longer than this found the processors busy with something else. See
@@ -53,6 +60,16 @@ pub enum LineEnd {
     CrLf,
     /// LF alone.
     Lf,
+}
+
+impl LineEnd {
+    /// In octets.
+    fn length(self) -> usize {
+        match self {
+            LineEnd::CrLf => 2,
+            LineEnd::Lf => 1,
+        }
+    }
 }
 
 /// What [`Wire::read_line`] found.
@@ -81,6 +98,12 @@ pub struct Wire {
     output: Vec<u8>,
     /// How many times still to wait without yielding first.
     waits_without_yield: u32,
+    /// Whether a bare LF ends a line.
+    bare_lf_ends_line: bool,
+    /// Whether it has been told already that it doesn't.
+    bare_lf_told: bool,
+    /// How long the client may keep us waiting.
+    patience: Patience,
 }
 
 impl Wire {
@@ -93,6 +116,9 @@ impl Wire {
             unread: 0..0,
             output: Vec::new(),
             waits_without_yield: 0,
+            bare_lf_ends_line: true,
+            bare_lf_told: false,
+            patience: Patience::endless(),
         }
     }
 
@@ -101,15 +127,43 @@ impl Wire {
         &self.transcript
     }
 
+    /// From here on a bare LF is a byte like any other, and only CR LF ends a line (2.3.8).
+    pub fn end_lines_by_the_letter(&mut self) {
+        self.bare_lf_ends_line = false;
+    }
+
+    /// From here on the client may keep us waiting no longer than `timeout`, or reading fails with
+    /// [`io::ErrorKind::TimedOut`].
+    ///
+    /// A line has this long from the moment when we first wait for it to its line end: one that
+    /// comes in a byte a second gains nothing by it. A message may not pause for longer, and each
+    /// octet of it buys no more time than it takes at
+    /// [`LEAST_DATA_RATE`](patience::LEAST_DATA_RATE). Replies that the client doesn't fetch make
+    /// sending fail, after twice this time at the latest.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        self.patience = Patience::limited(timeout, &self.stream)?;
+        Ok(())
+    }
+
+    /// The message that comes in is refused: see [`Patience::hurry`].
+    pub fn hurry(&mut self) {
+        self.patience.hurry();
+    }
+
     /// Reads one line of at most `limit` octets, its line end counted, into `line`, without the
     /// line end. `line` is emptied first; its memory is used again. Of a line that is too long or
-    /// unfinished it has the beginning.
+    /// unfinished it has the beginning. The limit of an AUTH command is [`MAX_AUTH_LINE`] at least.
     ///
     /// # Errors
     /// Those of the connection.
     pub fn read_line(&mut self, line: &mut Vec<u8>, limit: usize) -> io::Result<Line> {
         line.clear();
+        self.patience.begin();
         let mut too_long = false;
+        let mut last_byte = 0;
         let found = loop {
             let received = self.fill_buf()?;
             if received.is_empty() {
@@ -122,30 +176,44 @@ impl Wire {
             }
             let line_feed = received.iter().position(|&byte| byte == b'\n');
             let piece = &received[..line_feed.map_or(received.len(), |at| at + 1)];
-            let fitting = piece.len().min(limit - line.len());
-            too_long |= fitting < piece.len();
-            line.extend_from_slice(&piece[..fitting]);
+            too_long |= !push_within(line, piece, limit);
+            let before = piece.len().checked_sub(2).map_or(last_byte, |at| piece[at]);
+            last_byte = piece[piece.len() - 1];
             let length = piece.len();
             self.consume(length);
-            if line_feed.is_none() {
-                continue;
-            }
+            let line_end = match (line_feed, before) {
+                (None, _) => continue,
+                (Some(_), b'\r') => LineEnd::CrLf,
+                (Some(_), _) if self.bare_lf_ends_line => LineEnd::Lf,
+                (Some(_), _) => {
+                    self.tell_of_bare_lf();
+                    continue;
+                }
+            };
             if too_long {
                 break Line::TooLong;
             }
-            line.pop();
-            if line.last() == Some(&b'\r') {
-                line.pop();
-                break Line::Whole(LineEnd::CrLf);
-            }
-            break Line::Whole(LineEnd::Lf);
+            line.truncate(line.len() - line_end.length());
+            break Line::Whole(line_end);
         };
+        // If this was DATA, its message is what is waited for next.
+        self.patience.begin();
         self.transcript.client(line);
         if found == Line::TooLong {
+            let limit = line.len();
             self.transcript
                 .narrate(format_args!("the line goes on beyond {limit} octets"));
         }
         Ok(found)
+    }
+
+    /// Says, once, why a client that ends its lines in LF gets no answer.
+    fn tell_of_bare_lf(&mut self) {
+        if !self.bare_lf_told {
+            self.transcript
+                .narrate(format_args!("a bare LF ends no line of this client's"));
+        }
+        self.bare_lf_told = true;
     }
 
     /// Puts a reply in line to be sent. This is the only way anything is said to a client.
@@ -168,16 +236,38 @@ impl Wire {
     /// # Errors
     /// Those of the connection.
     pub fn flush(&mut self) -> io::Result<()> {
-        let sent = self.stream.write_all(&self.output);
+        let sent = self.send();
         self.output.clear();
         sent
     }
 
+    /// Writes all of the output, within the timeout, or twice that for a client that fetches a
+    /// little.
+    fn send(&mut self) -> io::Result<()> {
+        let Some(timeout) = self.patience.timeout() else {
+            return self.stream.write_all(&self.output);
+        };
+        let start = Instant::now();
+        let mut rest = self.output.as_slice();
+        while !rest.is_empty() {
+            rest = match self.stream.write(rest) {
+                Ok(length) if length == rest.len() || start.elapsed() < timeout => &rest[length..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => rest,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ => {
+                    let problem = "the client doesn't fetch its replies";
+                    return Err(io::Error::new(io::ErrorKind::WouldBlock, problem));
+                }
+            };
+        }
+        Ok(())
+    }
+
     /// Sends the replies that wait and ends the conversation from our side.
     ///
-    /// To close a connection while bytes lie in it unread is to break it: TCP then sends a reset, which
-    /// takes back the replies that are still on their way. So what a client still sends is read and
-    /// forgotten, for a moment.
+    /// To close a connection while bytes lie in it unread is to break it: TCP then sends a reset,
+    /// which takes back the replies that are still on their way. So what a client still sends is
+    /// read and forgotten, for a moment.
     ///
     /// # Errors
     /// Those of the connection.
@@ -194,8 +284,21 @@ impl Wire {
         Ok(())
     }
 
-    /// Like [`BufRead::fill_buf`], for message data: the buffer is larger, and while reads come back
-    /// full, it grows. The next command that is waited for finds it small again.
+    /// The same for a client for which nobody has time: of what it sends, only what has come
+    /// already is read.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn close_at_once(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.stream.shutdown(Shutdown::Write)?;
+        self.stream.set_nonblocking(true)?;
+        let _ = self.stream.read(&mut [0; COMMAND_BUFFER]);
+        Ok(())
+    }
+
+    /// Like [`BufRead::fill_buf`], for message data: the buffer is larger, and while reads come
+    /// back full, it grows. The next command that is waited for finds it small again.
     ///
     /// # Errors
     /// Those of the connection.
@@ -209,6 +312,7 @@ impl Wire {
             };
             self.resize_input(size);
             self.receive()?;
+            self.patience.data_received(self.unread.len());
         }
         Ok(&self.input[self.unread.clone()])
     }
@@ -228,8 +332,13 @@ impl Wire {
             self.let_others_run();
         }
         let length = loop {
+            self.patience.before_read(&self.stream)?;
             match self.stream.read(&mut self.input) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What a timeout of the socket is called depends on the system.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(patience::kept_waiting());
+                }
                 result => break result?,
             }
         };
@@ -255,6 +364,17 @@ impl Wire {
             self.waits_without_yield = WAITS_AFTER_LONG_YIELD;
         }
     }
+}
+
+/// Adds `piece` to `line`, as far as the limit of this line allows. Says whether it was all of it.
+fn push_within(line: &mut Vec<u8>, piece: &[u8], limit: usize) -> bool {
+    let whole = line.len() + piece.len();
+    let fitting = piece.len().min(MAX_AUTH_LINE.max(limit) - line.len());
+    line.extend_from_slice(&piece[..fitting]);
+    if !transcript::is_auth(line) {
+        line.truncate(limit);
+    }
+    line.len() == whole
 }
 
 impl BufRead for Wire {

@@ -6,6 +6,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
+use support::maildir::ScratchFolder;
 use support::program::{Client, Server, program, serving, spawn};
 
 fn run(arguments: &[&str]) -> Output {
@@ -221,10 +222,7 @@ fn of_a_large_mail_the_start_is_shown() {
     let count = |what: &str| shown.iter().filter(|line| line.contains(what)).count();
     assert_eq!((count("Name: value"), count("body:      line")), (20, 20));
     assert_eq!(
-        (
-            count("header:    and 5 more"),
-            count("body:      and 11 more")
-        ),
+        (count("header:    and more"), count("body:      and more")),
         (1, 1)
     );
 
@@ -290,6 +288,7 @@ fn a_terminal_that_is_gone_stops_nobody() {
         child,
         address,
         printed,
+        folder: ScratchFolder::new(),
     };
     // As in `cargo run | head -1`: nobody will read what the server prints from here on.
     drop(stdout);

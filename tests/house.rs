@@ -228,8 +228,14 @@ fn nothing_outside_the_tests_can_panic_by_a_word() {
 
 #[test]
 fn replies_have_one_exit() {
-    // Stage 1 speaks before there is a wire; everything else goes through it.
-    let allowed = ["src/wire.rs", "src/stages/stage01_echo.rs", "src/cli.rs"];
+    // Stage 1 speaks before there is a wire; everything else that a client hears goes through it. A
+    // Maildir writes to files.
+    let allowed = [
+        "src/wire.rs",
+        "src/stages/stage01_echo.rs",
+        "src/cli.rs",
+        "src/maildir.rs",
+    ];
     for (name, source) in sources() {
         if allowed.contains(&name.as_str()) {
             continue;

@@ -41,7 +41,8 @@ fn to_bob(message: &[u8]) -> Mail {
 #[test]
 fn the_conversation_in_the_documentation_is_true() {
     let source = include_str!("../src/stages/stage06_data.rs");
-    ours_plays(6.., &documented_conversation(source));
+    // From stage 8 on the 250 at the end says more.
+    ours_plays(6..8, &documented_conversation(source));
 }
 
 #[test]
@@ -518,7 +519,8 @@ fn plays_with_max_size(max_size: usize, text: &str, expected: &[Mail]) {
     let conversation = Conversation::parse(text);
     for server in target::started(&(6..), |settings| settings.max_size = max_size) {
         plays_in_all_splits(&server, &conversation, || {
-            assert_eq!(server.kept().as_deref(), Some(expected));
+            let expected: Vec<Mail> = expected.iter().map(|mail| server.as_kept(mail)).collect();
+            assert_eq!(server.kept(), Some(expected));
         });
     }
 }
@@ -563,8 +565,9 @@ fn a_message_over_the_limit_is_552_and_read_to_its_end() {
 
 #[test]
 fn a_mail_that_nobody_can_keep_is_451_and_the_session_goes_on() {
+    // From stage 8 on the mail is kept in another way, which fails in other ways.
     plays_with(
-        6..,
+        6..8,
         |settings| {
             settings.keep = Box::new(|_, _| Err(io::Error::other("on purpose, in a test")));
         },
@@ -623,7 +626,10 @@ fn a_large_message_arrives_whole() {
             play(&server, &conversation, *split)
                 .unwrap_or_else(|divergence| panic!("{divergence}"));
             match server.kept() {
-                Some(kept) => assert!(kept == [to_bob(&message)], "the large message differs"),
+                Some(kept) => {
+                    let sent = server.as_kept(&to_bob(&message));
+                    assert!(kept == [sent], "the large message differs");
+                }
                 None => skipped("what became of the mail, only our own server tells"),
             }
         }

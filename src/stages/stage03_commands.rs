@@ -1,12 +1,13 @@
 //! Stage 3: commands, and the first two of them, HELO and EHLO.
 //!
-//! A command is a line: a verb of four letters and, after a space, its argument ([`crate::command`]).
-//! The client sends one, the server sends one reply, and so on until the client leaves: RFC 5321, 4.3.1 calls
-//! it an alternating dialogue. [`converse`] is that dialogue, and every later stage uses it.
+//! A command is a line: a verb of four letters and, after a space, its argument
+//! ([`crate::command`]). The client sends one, the server sends one reply, and so on until the
+//! client leaves: RFC 5321, 4.3.1 calls it an alternating dialogue. [`converse`] is that dialogue,
+//! and every later stage uses it.
 //!
 //! The first command is HELO, or EHLO from a client that knows of extensions, which are for a later
-//! day (3.2, 4.1.1.1). With it the client says its name. A client that says it once more begins anew:
-//! from stage 4 on, a mail that was begun is then forgotten.
+//! day (3.2, 4.1.1.1). With it the client says its name. A client that says it once more begins
+//! anew: from stage 4 on, a mail that was begun is then forgotten.
 //!
 //! ```smtp
 //! S: 220 localhost ESMTP ready
@@ -29,16 +30,18 @@
 //! What the quick version gets wrong:
 //!
 //! - **Caring about case.** `helo` is `HELO` (2.4).
-//! - **Ending the session at a bad line.** The RFC forbids it (3.8): answer 500 and go on. That holds for
-//!   an empty line, for bytes that are no text, and for a line that is too long; the last is skipped
-//!   to its end, or its tail would be taken for the next command.
-//! - **`line[4..]`.** It panics on a short line, and in the middle of a character. `split_once` doesn't.
+//! - **Ending the session at a bad line.** The RFC forbids it (3.8): answer 500 and go on. That
+//!   holds for an empty line, for bytes that are no text, and for a line that is too long; the last
+//!   is skipped to its end, or its tail would be taken for the next command.
+//! - **`line[4..]`.** It panics on a short line, and in the middle of a character. `split_once`
+//!   doesn't.
 //! - **Writing each reply at once.** A client may send several commands in one segment, the unit in
-//!   which TCP carries bytes. Their replies leave together when the server has nothing left to read,
-//!   and not before ([`crate::wire`]).
+//!   which TCP carries bytes. Their replies leave together when the server has nothing left to
+//!   read, and not before ([`crate::wire`]).
 //! - **Taking HELO for a formality.** A second one is a reset (4.1.4).
 //!
-//! The chapter, with every piece explained: [docs/03-commands.md](../../../../../docs/03-commands.md).
+//! The chapter, with every piece explained:
+//! [docs/03-commands.md](../../../../../docs/03-commands.md).
 
 use std::io;
 use std::ops::ControlFlow;
@@ -47,7 +50,7 @@ use crate::command::{Command, LINE_TOO_LONG, Verb};
 use crate::domain;
 use crate::reply::Reply;
 use crate::server::Connection;
-use crate::session::Session;
+use crate::session::{Protocol, Session};
 use crate::stages::stage02_greeting::greeting;
 use crate::wire::{Line, MAX_COMMAND_LINE};
 
@@ -63,13 +66,20 @@ pub const NEED_NAME: Reply = Reply::new(501, "Your name, please: HELO client.exa
 /// 502: a command that we know and that no stage so far handles (4.2.4).
 pub const NOT_IMPLEMENTED: Reply = Reply::new(502, "Command not implemented");
 
-/// The conversation with one client: greets, then reads a line and has it answered, until the
-/// client leaves or `answer` says that this was the end.
+/// The conversation with one client, answered by `answer`.
 ///
 /// # Errors
 /// Those of the connection.
 pub fn converse(connection: Connection, answer: Answer) -> io::Result<()> {
-    let mut session = Session::new(connection);
+    talk(&mut Session::new(connection), answer)
+}
+
+/// Greets, then reads a line and has it answered, until the client leaves or `answer` says that
+/// this was the end.
+///
+/// # Errors
+/// Those of the connection.
+pub fn talk(session: &mut Session, answer: Answer) -> io::Result<()> {
     session.wire.reply(&greeting(&session.settings.hostname))?;
     let mut line = Vec::with_capacity(MAX_COMMAND_LINE);
     loop {
@@ -79,7 +89,7 @@ pub fn converse(connection: Connection, answer: Answer) -> io::Result<()> {
             Line::Closed => return Ok(()),
         };
         let then = match command {
-            Ok(command) => answer(&mut session, &command)?,
+            Ok(command) => answer(session, &command)?,
             Err(refusal) => session.reply(&refusal)?,
         };
         if then.is_break() {
@@ -97,6 +107,10 @@ pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlo
         Verb::Helo | Verb::Ehlo => match client_name(command.argument) {
             Ok(name) => {
                 session.client_name = Some(name.to_string());
+                session.protocol = match command.verb {
+                    Verb::Ehlo => Protocol::Esmtp,
+                    _ => Protocol::Smtp,
+                };
                 session.mail = None;
                 let hostname = session.settings.hostname.clone();
                 session.reply(&Reply::with_text(250, hostname))

@@ -2,8 +2,8 @@
 //!
 //! The client says DATA, the server answers 354, and from then on lines are not commands: they are
 //! the message, up to a line that is nothing but a dot (RFC 5321, 4.1.1.4). A line of the message
-//! that begins with a dot is sent with one dot more (it is *stuffed*), and the server takes that one
-//! off again (4.5.2).
+//! that begins with a dot is sent with one dot more (it is *stuffed*), and the server takes that
+//! one off again (4.5.2).
 //!
 //! ```smtp
 //! S: 220 localhost ESMTP ready
@@ -36,13 +36,13 @@
 //! - **`.\n` ends the message.** Mail travels over several servers. A sender can put a lone dot
 //!   between two bare LFs into a message: the first server sees text and passes it on; a sloppy one
 //!   behind it sees the end, and takes the rest for commands, a second mail that the first server
-//!   never checked. That is SMTP smuggling (CVE-2023-51764). The rule here: *the message ends
-//!   the way its DATA command did.* After `DATA` CR LF, only CR LF `.` CR LF is an end. After `DATA`
+//!   never checked. That is SMTP smuggling (CVE-2023-51764). The rule here: *the message ends the
+//!   way its DATA command did.* After `DATA` CR LF, only CR LF `.` CR LF is an end. After `DATA`
 //!   LF, which is a person at a plain `nc`, a dot between LFs is. See [`DataReader`].
 //! - **Leaving the stuffed dots in**, or taking dots off the middle of a line.
-//! - **Not reading a message that is refused.** After 354 the client sends, whatever we think of it. A
-//!   message that is too large is read to its end and forgotten, or its lines would be run as commands.
-//!   (How long that may take is for a later stage to say.)
+//! - **Not reading a message that is refused.** After 354 the client sends, whatever we think of
+//!   it. A message that is too large is read to its end and forgotten, or its lines would be run as
+//!   commands. (How long that may take is for a later stage to say.)
 //! - **The end of the connection is the end of the message.** A client that dies in the middle of a
 //!   message has not sent it. Nothing is delivered (4.1.1.10).
 //! - **`String`.** Mail is bytes: Latin-1, binary attachments. So are header fields.
@@ -79,26 +79,30 @@ pub const NOT_KEPT: Reply = Reply::new(451, "The mail could not be kept, try aga
 /// Those of the connection; that the client left within the message is one of them.
 pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlow<()>> {
     match command.verb {
-        Verb::Data => data(session, command),
+        Verb::Data => data(session, command, collect),
         _ => stage05_rcpt::answer(session, command),
     }
 }
 
+/// Receives the message of a mail after the 354, and says what became of it. The message ends the
+/// way the DATA command did.
+pub type Receive = fn(&mut Session, Mail, LineEnd) -> io::Result<Reply>;
+
 /// The whole of DATA, in the order in which it happens: 354, the message, and what became of it.
-fn data(session: &mut Session, command: &Command) -> io::Result<ControlFlow<()>> {
-    let mut mail = match take_transaction(&mut session.mail, command.argument) {
+///
+/// # Errors
+/// Those of the connection.
+pub fn data(
+    session: &mut Session,
+    command: &Command,
+    receive: Receive,
+) -> io::Result<ControlFlow<()>> {
+    let mail = match take_transaction(&mut session.mail, command.argument) {
         Ok(mail) => mail,
         Err(refusal) => return session.reply(&refusal),
     };
     session.wire.reply(&START_MAIL_INPUT)?;
-    let max_size = session.settings.max_size;
-    let reply = match receive(&mut session.wire, command.line_end, max_size)? {
-        Some(message) => {
-            mail.message = message;
-            keep(session, &mail)
-        }
-        None => TOO_MUCH_MAIL_DATA,
-    };
+    let reply = receive(session, mail, command.line_end)?;
     session.reply(&reply)
 }
 
@@ -118,14 +122,48 @@ pub fn take_transaction(transaction: &mut Option<Mail>, argument: &str) -> Resul
     transaction.take().ok_or(NEED_MAIL)
 }
 
-/// Reads the message off the wire, up to its end. `None` if it is larger than `max_size` octets:
-/// then it has been read to its end all the same, and forgotten.
-fn receive(wire: &mut Wire, line_end: LineEnd, max_size: usize) -> io::Result<Option<Vec<u8>>> {
+/// Collects the message in memory, and has it kept.
+fn collect(session: &mut Session, mut mail: Mail, line_end: LineEnd) -> io::Result<Reply> {
+    let max_size = session.settings.max_size;
+    let received = read_message(&mut session.wire, line_end, |content| {
+        if mail.message.len() + content.len() > max_size {
+            mail.message = Vec::new();
+            return Err(TOO_MUCH_MAIL_DATA);
+        }
+        mail.message.extend_from_slice(content);
+        Ok(())
+    })?;
+    Ok(match received {
+        Ok(()) => keep(session, &mail),
+        Err(refusal) => refusal,
+    })
+}
+
+/// Reads the message off the wire, up to its end, and hands its content to `take` in pieces.
+///
+/// Once `take` has refused the message, the rest is read to its end all the same, and forgotten. The
+/// refusal is then what comes back.
+///
+/// # Errors
+/// Those of the connection; that the client left within the message is one of them.
+pub fn read_message(
+    wire: &mut Wire,
+    line_end: LineEnd,
+    mut take: impl FnMut(&[u8]) -> Result<(), Reply>,
+) -> io::Result<Result<(), Reply>> {
     let mut reader = DataReader::new(line_end);
-    let mut message = Vec::new();
-    let mut size: usize = 0;
+    let mut received = Ok(());
+    let mut size: u64 = 0;
     loop {
-        let block = wire.fill_data_buf()?;
+        let block = match (wire.fill_data_buf(), &received) {
+            (Ok(block), _) => block,
+            // It may be that we only lost patience: then the client hears what there was to say.
+            (Err(error), Err(refusal)) => {
+                wire.reply(refusal)?;
+                return Err(error);
+            }
+            (Err(error), Ok(())) => return Err(error),
+        };
         if block.is_empty() {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
@@ -133,18 +171,19 @@ fn receive(wire: &mut Wire, line_end: LineEnd, max_size: usize) -> io::Result<Op
             ));
         }
         let used = reader.read(block, |content| {
-            size = size.saturating_add(content.len());
-            if size <= max_size {
-                message.extend_from_slice(content);
-            } else {
-                message = Vec::new();
+            size += content.len() as u64;
+            if received.is_ok() {
+                received = take(content);
             }
         });
         wire.consume(used);
         if reader.at_end() {
             wire.transcript()
                 .narrate(format_args!("a message of {size} octets"));
-            return Ok((size <= max_size).then_some(message));
+            return Ok(received);
+        }
+        if received.is_err() {
+            wire.hurry();
         }
     }
 }
@@ -217,7 +256,8 @@ impl DataReader {
     /// Reads `block`, the next bytes from the wire, and hands the message's own bytes among them
     /// to `content`, in order and in pieces as large as can be.
     ///
-    /// Returns how many bytes were used: the whole block, or up to the end of the message and with it.
+    /// Returns how many bytes were used: the whole block, or up to the end of the message and with
+    /// it.
     pub fn read(&mut self, block: &[u8], mut content: impl FnMut(&[u8])) -> usize {
         use State::{Cr, Dot, DotCr, End, LineStart, Text};
 
@@ -267,7 +307,8 @@ impl DataReader {
 
 /// The index of the first `byte` in `block`, or the length of the block.
 ///
-/// The compiler turns the test of 32 bytes, which has no early exit, into a few vector instructions.
+/// The compiler turns the test of 32 bytes, which has no early exit, into a few vector
+/// instructions.
 fn find(byte: u8, block: &[u8]) -> usize {
     let absent = |chunk: &&[u8]| {
         !chunk

@@ -7,6 +7,7 @@
 pub mod book;
 pub mod conversation;
 pub mod links;
+pub mod maildir;
 pub mod player;
 pub mod program;
 pub mod project;
@@ -105,7 +106,10 @@ pub fn keeps(
 fn compare_mails(target: &Target, conversation: &Conversation, because: &str, expected: &[Mail]) {
     let Some(kept) = target.kept() else { return };
     let shown: Vec<String> = kept.iter().map(shown).collect();
-    let wanted: Vec<String> = expected.iter().map(self::shown).collect();
+    let wanted = expected
+        .iter()
+        .map(|mail| self::shown(&target.as_kept(mail)));
+    let wanted: Vec<String> = wanted.collect();
     assert!(
         shown == wanted,
         "the conversation went as it should, but the mail that was kept is not the one that was sent\n\
@@ -145,11 +149,12 @@ pub fn mail(reverse_path: &str, forward_paths: &[&str], message: &[u8]) -> Mail 
     mail
 }
 
-/// The conversation in a stage's module documentation: the fence marked `smtp`.
+/// The conversation in a stage's module documentation: the fence marked `smtp`. The flags that its
+/// server needs may follow on that line.
 pub fn documented_conversation(source: &str) -> String {
     let documentation = source.lines().map_while(|line| line.strip_prefix("//!"));
     let fence: Vec<&str> = documentation
-        .skip_while(|line| line.trim() != "```smtp")
+        .skip_while(|line| !line.trim().starts_with("```smtp"))
         .skip(1)
         .take_while(|line| line.trim() != "```")
         .map(|line| line.strip_prefix(' ').unwrap_or(line))

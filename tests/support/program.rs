@@ -1,11 +1,13 @@
 //! The real binary as a server: started on a free port, listened to, killed when the test is over.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
+
+use super::maildir::ScratchFolder;
 
 /// The program, as `cargo test` built it.
 pub fn program() -> Command {
@@ -19,6 +21,8 @@ pub struct Server {
     pub address: String,
     /// What it prints after the first line, on standard output and on standard error.
     pub printed: Receiver<String>,
+    /// Where it runs, and keeps its mail unless the arguments say otherwise.
+    pub folder: ScratchFolder,
 }
 
 impl Drop for Server {
@@ -36,7 +40,9 @@ impl Server {
         Server::spawned(serving(arguments))
     }
 
-    pub fn spawned(command: Command) -> Server {
+    pub fn spawned(mut command: Command) -> Server {
+        let folder = ScratchFolder::new();
+        command.current_dir(folder.path());
         let (mut child, stdout, address) = spawn(command);
         let (sender, printed) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -46,13 +52,12 @@ impl Server {
             child,
             address,
             printed,
+            folder,
         }
     }
 
     pub fn connect(&self) -> Client {
-        let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client(BufReader::new(stream))
+        Client::connected(&self.address)
     }
 
     /// Sends everything at once and hears everything, to the end of the connection.
@@ -122,6 +127,12 @@ fn pass_on(lines: impl BufRead + Send + 'static, sender: Sender<String>) {
 pub struct Client(pub BufReader<TcpStream>);
 
 impl Client {
+    pub fn connected(address: impl ToSocketAddrs) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client(BufReader::new(stream))
+    }
+
     pub fn says(&self, bytes: &[u8]) {
         self.0.get_ref().write_all(bytes).unwrap();
     }

@@ -33,7 +33,7 @@ pub fn shell_commands(line: &str) -> Vec<Vec<String>> {
 }
 
 /// Programs that we tell a reader to type and that aren't ours.
-const OTHER_PROGRAMS: [&str; 5] = ["curl", "echo", "printf", "python3", "sleep"];
+const OTHER_PROGRAMS: [&str; 7] = ["curl", "echo", "head", "printf", "python3", "sleep", "yes"];
 
 /// What is wrong with a command.
 pub fn command_fault(words: &[String]) -> Option<String> {
@@ -63,6 +63,8 @@ pub fn command_fault(words: &[String]) -> Option<String> {
                 _ if !root().join(script).is_file() => Some(format!("there is no {script}")),
                 [] => None,
                 [stage] if takes_stage && stages::find(stage).is_some() => None,
+                [name] if is_situation(script, name) => None,
+                [server] if script == "scripts/clients.sh" && server.contains(':') => None,
                 _ => Some(format!("{script} doesn't take {}", arguments.join(" "))),
             }
         }
@@ -72,6 +74,14 @@ pub fn command_fault(words: &[String]) -> Option<String> {
             words.join(" ")
         )),
     }
+}
+
+/// Whether `scripts/hostile.sh` knows a situation of this name.
+fn is_situation(script: &str, name: &str) -> bool {
+    let text = read(script);
+    let mut lines = text.lines();
+    let names = lines.find_map(|line| line.strip_prefix("names=(")?.strip_suffix(')'));
+    names.is_some_and(|names| names.split(' ').any(|known| known == name))
 }
 
 /// What is wrong with the arguments of `cargo test`: a file or a name for which there is no test.

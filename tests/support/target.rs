@@ -10,10 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use smtp_from_scratch::mail::Mail;
-use smtp_from_scratch::server;
+use smtp_from_scratch::server::{self, Connection, Converse};
 use smtp_from_scratch::settings::Settings;
 use smtp_from_scratch::stages::STAGES;
 
+use super::maildir::{KeptFile, ScratchMaildir, with_lf};
 use super::zoo::{self, Mistake};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,7 +30,17 @@ pub struct Target {
     pub texts_count: bool,
     /// How long to wait for a reply that doesn't come. It is never waited out when all is well.
     pub patience: Duration,
-    mails: Option<Mutex<Receiver<Mail>>>,
+    mails: Mails,
+}
+
+/// How the mails are found that a server has kept.
+enum Mails {
+    /// It doesn't tell.
+    Untold,
+    /// It hands each to the test.
+    Handed(Mutex<Receiver<Mail>>),
+    /// It has a Maildir.
+    InMaildir(ScratchMaildir),
 }
 
 impl Target {
@@ -41,7 +52,7 @@ impl Target {
             command: String::new(),
             texts_count,
             patience: PATIENCE,
-            mails: None,
+            mails: Mails::Untold,
         }
     }
 
@@ -49,12 +60,34 @@ impl Target {
     ///
     /// A mail is kept before its 250 is sent, so after the conversation it is here: no waiting.
     pub fn kept(&self) -> Option<Vec<Mail>> {
-        let mails = self
-            .mails
-            .as_ref()?
-            .lock()
-            .expect("nobody panics with the lock");
-        Some(mails.try_iter().collect())
+        match &self.mails {
+            Mails::Untold => None,
+            Mails::Handed(mails) => {
+                let mails = mails.lock().expect("nobody panics with the lock");
+                Some(mails.try_iter().collect())
+            }
+            Mails::InMaildir(maildir) => {
+                let files = maildir.take();
+                Some(files.iter().map(KeptFile::mail).collect())
+            }
+        }
+    }
+
+    /// What a mail looks like once this server has kept it: in a file a line ends in LF.
+    pub fn as_kept(&self, mail: &Mail) -> Mail {
+        let mut mail = mail.clone();
+        if let Mails::InMaildir(_) = self.mails {
+            mail.message = with_lf(&mail.message);
+        }
+        mail
+    }
+
+    /// The Maildir of one of our own servers of stage 8 and later.
+    pub fn maildir(&self) -> &ScratchMaildir {
+        match &self.mails {
+            Mails::InMaildir(maildir) => maildir,
+            _ => panic!("{} has no Maildir", self.name),
+        }
     }
 }
 
@@ -69,29 +102,53 @@ pub fn external() -> Option<SocketAddr> {
 
 /// Starts a stage's server on a free port, for this test alone.
 pub fn start(number: usize, adjust: impl FnOnce(&mut Settings)) -> Target {
-    let stage = &STAGES[number - 1];
+    start_behind(number, adjust, STAGES[number - 1].converse)
+}
+
+/// The same, and every client seems to call from another machine.
+pub fn start_for_strangers(number: usize, adjust: impl FnOnce(&mut Settings)) -> Target {
+    fn from_afar(mut connection: Connection, number: usize) -> std::io::Result<()> {
+        // An address of nobody's (RFC 5737).
+        connection.peer.set_ip([192, 0, 2, 1].into());
+        (STAGES[number - 1].converse)(connection)
+    }
+    match number {
+        8 => start_behind(number, adjust, |connection| from_afar(connection, 8)),
+        9 => start_behind(number, adjust, |connection| from_afar(connection, 9)),
+        _ => panic!("stage {number} doesn't mind where a client is"),
+    }
+}
+
+fn start_behind(number: usize, adjust: impl FnOnce(&mut Settings), converse: Converse) -> Target {
     let (listener, address) = free_port();
-    let (sender, mails) = channel();
-    let sender = Mutex::new(sender);
     let mut settings = Settings {
         quiet: true,
-        keep: Box::new(move |mail, _| {
+        ..Settings::default()
+    };
+    let mails = if number >= 8 {
+        let maildir = ScratchMaildir::new();
+        settings.maildir = Some(maildir.open());
+        Mails::InMaildir(maildir)
+    } else {
+        let (sender, mails) = channel();
+        let sender = Mutex::new(sender);
+        settings.keep = Box::new(move |mail, _| {
             let sender = sender.lock().expect("nobody panics with the lock");
             // A test that is over doesn't listen any more.
             let _ = sender.send(mail.clone());
             Ok(())
-        }),
-        ..Settings::default()
+        });
+        Mails::Handed(Mutex::new(mails))
     };
     adjust(&mut settings);
-    thread::spawn(move || server::serve(&listener, settings, stage.converse));
+    thread::spawn(move || server::serve(&listener, settings, converse));
     Target {
         address,
         name: format!("stage {number}"),
         command: format!("cargo run -- --stage {number}"),
         texts_count: true,
         patience: PATIENCE,
-        mails: Some(Mutex::new(mails)),
+        mails,
     }
 }
 
@@ -110,7 +167,7 @@ pub fn start_animal(mistake: Mistake) -> Target {
             Mistake::None | Mistake::NoneInEcho => PATIENCE,
             _ => Duration::from_secs(1),
         },
-        mails: Some(Mutex::new(mails)),
+        mails: Mails::Handed(Mutex::new(mails)),
     }
 }
 

@@ -1,0 +1,248 @@
+//! The trace header: what a server writes on top of each mail (4.4; chapter 8).
+//!
+//! ```text
+//! Return-Path: <ada@example.org>
+//! Delivered-To: bob@example.com
+//! Received: from client.example ([127.0.0.1])
+//!  by mail.example with ESMTP id M224671P4242Q7
+//!  for <bob@example.com>; Sun, 22 Nov 2026 08:55:53 +0000
+//! ```
+//!
+//! It says what only the envelope knew and what the mail's way was: who gets it back, whom it was
+//! for, who brought it, and when. Every server on the way puts its `Received:` on top of those
+//! before it, so the way of a mail is read from the bottom up.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::mail::Mail;
+use crate::session::Protocol;
+
+/// How a mail came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The name that the client gave in HELO or EHLO. It may be a lie.
+    pub client_name: &'a str,
+    /// The address that it called from, which is harder to forge.
+    pub peer: IpAddr,
+    /// Our own name.
+    pub hostname: &'a str,
+    /// What was spoken.
+    pub protocol: Protocol,
+    /// What tells this mail from our others: letters and digits.
+    pub id: &'a str,
+    /// When it came.
+    pub time: SystemTime,
+}
+
+/// The header fields to put on top of a mail, each line with its CRLF. The longest line comes of
+/// the longest names and stays far below the 998 octets of RFC 5322, 2.1.1.
+///
+/// - `Return-Path:` is the sender on the envelope; `<>` for a bounce.
+/// - `Delivered-To:` for each recipient. It isn't in the RFC; qmail and Postfix write it, and mail
+///   readers know it. Without it, a blind copy would not say for whom it is.
+/// - `Received:` has a `for` only where there is one recipient: with more, each would learn of the
+///   others, and the RFC allows one path there (4.4, 7.2).
+pub fn header(mail: &Mail, arrival: &Arrival) -> String {
+    let mut text = format!("Return-Path: <{}>\r\n", mail.reverse_path);
+    for mailbox in mail.forward_paths.iter() {
+        text += "Delivered-To: ";
+        text += mailbox;
+        text += "\r\n";
+    }
+    // Writing to a string can't fail.
+    let _ = write!(
+        text,
+        "Received: from {} ({})\r\n by {} with {} id {}",
+        arrival.client_name,
+        address_literal(arrival.peer),
+        arrival.hostname,
+        keyword(arrival.protocol),
+        arrival.id,
+    );
+    let mut recipients = mail.forward_paths.iter();
+    if let (Some(only), None) = (recipients.next(), recipients.next()) {
+        let _ = write!(text, "\r\n for <{only}>");
+    }
+    let _ = write!(text, "; {}\r\n", date(arrival.time));
+    text
+}
+
+/// An address as SMTP writes it: `[192.0.2.1]`, `[IPv6:2001:db8::1]` (4.1.3).
+fn address_literal(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => format!("[{address}]"),
+        IpAddr::V6(address) => format!("[IPv6:{address}]"),
+    }
+}
+
+/// The protocol in the words of the registry (RFC 3848).
+fn keyword(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Smtp => "SMTP",
+        Protocol::Esmtp => "ESMTP",
+        Protocol::Esmtpa => "ESMTPA",
+    }
+}
+
+/// The date and time of a header field, in Universal Time (RFC 5322, 3.3).
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+/// use smtp_from_scratch::trace::date;
+///
+/// assert_eq!(date(UNIX_EPOCH), "Thu, 1 Jan 1970 00:00:00 +0000");
+/// let leap_day = UNIX_EPOCH + Duration::from_secs(951_827_696);
+/// assert_eq!(date(leap_day), "Tue, 29 Feb 2000 12:34:56 +0000");
+/// ```
+pub fn date(time: SystemTime) -> String {
+    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    // A clock before 1970 is a broken clock.
+    let seconds = time
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let (mut day, second) = (seconds / 86_400, seconds % 86_400);
+    let weekday = WEEKDAYS[(day % 7) as usize];
+    let mut year = 1970;
+    while day >= days_of_year(year) {
+        day -= days_of_year(year);
+        year += 1;
+    }
+    let mut month = 0;
+    while day >= days_of_month(year, month) {
+        day -= days_of_month(year, month);
+        month += 1;
+    }
+    format!(
+        "{weekday}, {} {} {year} {:02}:{:02}:{:02} +0000",
+        day + 1,
+        MONTHS[month],
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+    )
+}
+
+/// 365 or 366.
+fn days_of_year(year: u64) -> u64 {
+    if is_leap_year(year) { 366 } else { 365 }
+}
+
+/// The length of a month, counted from 0.
+fn days_of_month(year: u64, month: usize) -> u64 {
+    match month {
+        1 if is_leap_year(year) => 29,
+        1 => 28,
+        3 | 5 | 8 | 10 => 30,
+        _ => 31,
+    }
+}
+
+/// Every fourth year, but of the full centuries only every fourth.
+fn is_leap_year(year: u64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::MAX_DOMAIN;
+    use crate::path::MAX_PATH;
+    use std::time::Duration;
+
+    fn mail(reverse_path: &str, forward_paths: &[&str]) -> Mail {
+        let mut mail = Mail {
+            reverse_path: reverse_path.to_string(),
+            ..Mail::default()
+        };
+        for mailbox in forward_paths {
+            mail.forward_paths.push(mailbox);
+        }
+        mail
+    }
+
+    fn arrival() -> Arrival<'static> {
+        Arrival {
+            client_name: "client.example",
+            peer: IpAddr::from([192, 0, 2, 1]),
+            hostname: "mail.example",
+            protocol: Protocol::Esmtp,
+            id: "M1P2Q3",
+            time: UNIX_EPOCH + Duration::from_secs(1_795_337_753),
+        }
+    }
+
+    #[test]
+    fn with_one_recipient_received_says_for_whom() {
+        assert_eq!(
+            header(&mail("ada@example.org", &["bob@example.com"]), &arrival()),
+            "Return-Path: <ada@example.org>\r\n\
+             Delivered-To: bob@example.com\r\n\
+             Received: from client.example ([192.0.2.1])\r\n \
+             by mail.example with ESMTP id M1P2Q3\r\n \
+             for <bob@example.com>; Sun, 22 Nov 2026 08:55:53 +0000\r\n"
+        );
+    }
+
+    #[test]
+    fn with_more_recipients_nobody_learns_of_the_others_from_received() {
+        assert_eq!(
+            header(
+                &mail("", &["bob@example.com", "Postmaster"]),
+                &Arrival {
+                    peer: "2001:db8::1".parse().unwrap(),
+                    protocol: Protocol::Smtp,
+                    ..arrival()
+                }
+            ),
+            "Return-Path: <>\r\n\
+             Delivered-To: bob@example.com\r\n\
+             Delivered-To: Postmaster\r\n\
+             Received: from client.example ([IPv6:2001:db8::1])\r\n \
+             by mail.example with SMTP id M1P2Q3; Sun, 22 Nov 2026 08:55:53 +0000\r\n"
+        );
+    }
+
+    #[test]
+    fn what_was_spoken_has_its_registered_name() {
+        let names = [Protocol::Smtp, Protocol::Esmtp, Protocol::Esmtpa].map(keyword);
+        assert_eq!(names, ["SMTP", "ESMTP", "ESMTPA"]);
+    }
+
+    #[test]
+    fn the_longest_names_make_no_line_too_long() {
+        let name = "d".repeat(MAX_DOMAIN);
+        let path = "p".repeat(MAX_PATH);
+        let longest = Arrival {
+            client_name: &name,
+            peer: IpAddr::from([0xffff; 8]),
+            hostname: &name,
+            protocol: Protocol::Esmtpa,
+            id: &"9".repeat(60),
+            ..arrival()
+        };
+        for mail in [mail(&path, &[&path]), mail(&path, &[&path, &path])] {
+            let text = header(&mail, &longest);
+            assert!(text.split("\r\n").all(|line| line.len() <= 998));
+        }
+    }
+
+    #[test]
+    fn a_date_is_right_through_leap_years_and_centuries() {
+        // Compared with `date -u -R -d @SECONDS`.
+        for (seconds, expected) in [
+            (68_255_999, "Tue, 29 Feb 1972 23:59:59 +0000"),
+            (68_256_000, "Wed, 1 Mar 1972 00:00:00 +0000"),
+            (1_735_689_599, "Tue, 31 Dec 2024 23:59:59 +0000"),
+            (1_735_689_600, "Wed, 1 Jan 2025 00:00:00 +0000"),
+            (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 +0000"),
+            (4_107_542_400, "Mon, 1 Mar 2100 00:00:00 +0000"),
+        ] {
+            assert_eq!(date(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Folders to keep mail in while a test runs, and what is found in them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use smtp_from_scratch::mail::Mail;
+use smtp_from_scratch::maildir::Maildir;
+
+/// An empty folder. It is gone when the test is over.
+pub struct ScratchFolder(PathBuf);
+
+impl ScratchFolder {
+    pub fn new() -> ScratchFolder {
+        static FOLDERS: AtomicU64 = AtomicU64::new(0);
+        // To sync is free where there is no disk, and these tests don't cut the power.
+        let memory = Path::new("/dev/shm");
+        let place = match memory.is_dir() {
+            true => memory,
+            false => Path::new(env!("CARGO_TARGET_TMPDIR")),
+        };
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("smtp-from-scratch-{}-{number}", std::process::id());
+        let folder = place.join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).expect("a folder for a test");
+        ScratchFolder(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for ScratchFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A Maildir in such a folder.
+pub struct ScratchMaildir(ScratchFolder);
+
+impl ScratchMaildir {
+    pub fn new() -> ScratchMaildir {
+        ScratchMaildir(ScratchFolder::new())
+    }
+
+    /// Opens it, as a server does.
+    pub fn open(&self) -> Maildir {
+        Maildir::open(self.path(), "localhost").expect("a Maildir")
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.0.path().join("mail")
+    }
+
+    /// The names of the files in one of its folders.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        names(&self.path().join(folder))
+    }
+
+    /// Takes the mails out of `new`, in the order in which they came.
+    pub fn take(&self) -> Vec<KeptFile> {
+        let mut files: Vec<KeptFile> = self
+            .names("new")
+            .into_iter()
+            .map(|name| {
+                let path = self.path().join("new").join(&name);
+                let bytes = fs::read(&path).expect("a file in new is there to stay");
+                fs::remove_file(&path).expect("nobody else takes it");
+                KeptFile { name, bytes }
+            })
+            .collect();
+        files.sort_by_key(|file| file.counter());
+        files
+    }
+}
+
+/// The names of the files in a folder, sorted.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A mail as it was found in `new`.
+pub struct KeptFile {
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+impl KeptFile {
+    /// The number of the mail, from its server's first on.
+    fn counter(&self) -> u64 {
+        let (_, counter) = self.name.split_once('Q').expect("a counter in the name");
+        let (counter, _) = counter.split_once('.').expect("a host after the counter");
+        counter.parse().expect("a counter is a number")
+    }
+
+    /// The trace header on top, a field each, and the message below.
+    pub fn parts(&self) -> (Vec<String>, &[u8]) {
+        let mut fields: Vec<String> = Vec::new();
+        let mut rest = self.bytes.as_slice();
+        // `Received:` is the last of them, and the only one that is folded.
+        loop {
+            let in_received = fields
+                .last()
+                .is_some_and(|field| field.starts_with("Received: "));
+            if in_received && !rest.starts_with(b" ") {
+                return (fields, rest);
+            }
+            let end = rest.iter().position(|&byte| byte == b'\n').expect("a line");
+            let line = String::from_utf8_lossy(&rest[..end]);
+            match fields.last_mut() {
+                Some(received) if in_received => *received += &line,
+                _ => fields.push(line.into_owned()),
+            }
+            rest = &rest[end + 1..];
+        }
+    }
+
+    /// What the test would have had as a mail: the envelope from the trace header, and the message.
+    pub fn mail(&self) -> Mail {
+        let (fields, message) = self.parts();
+        let mut mail = Mail {
+            message: message.to_vec(),
+            ..Mail::default()
+        };
+        for field in fields {
+            if let Some(path) = field.strip_prefix("Return-Path: <") {
+                mail.reverse_path = path.strip_suffix('>').expect("a path").to_string();
+            } else if let Some(mailbox) = field.strip_prefix("Delivered-To: ") {
+                mail.forward_paths.push(mailbox);
+            }
+        }
+        mail
+    }
+}
+
+/// A message as files have it: a line ends in LF.
+pub fn with_lf(message: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (at, &byte) in message.iter().enumerate() {
+        if byte != b'\r' || message.get(at + 1) != Some(&b'\n') {
+            text.push(byte);
+        }
+    }
+    text
+}
