@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Plays a chapter's conversation through the real netcat, at a pace one can read.
 #
-#   scripts/talk.sh [STAGE]     STAGE is 1 to 7; the last one if it isn't given
+#   scripts/talk.sh [STAGE]     STAGE is 1 to 8; the last one if it isn't given
 #
 # It starts the stage's server on a free port and ends it afterwards. The lines are those of the module
 # documentation in src/stages/. What the client says goes through a plain `nc HOST PORT`, whichever
@@ -44,7 +44,11 @@ clean_up() {
 trap clean_up EXIT
 
 : >"$directory/server"
-cargo run --quiet -- --stage "$stage" --listen 127.0.0.1:0 --quiet >"$directory/server" &
+# The conversation may need flags, such as --domain. What is kept is kept in the temporary folder.
+read -r -a flags <<<"$(sed -n 's/^\/\/! ```smtp//p' "${sources[stage - 1]}")"
+manifest=$PWD/Cargo.toml
+(cd "$directory" && exec cargo run --quiet --manifest-path "$manifest" -- \
+    --stage "$stage" --listen 127.0.0.1:0 --quiet "${flags[@]}") >"$directory/server" &
 until grep -q listening "$directory/server"; do
     kill -0 $! 2>/dev/null || fail "the server didn't start"
     sleep 0.05
@@ -52,7 +56,7 @@ done
 port=$(sed -n 's/^listening on .*://p' "$directory/server")
 
 title=$(sed -n '1s/^\/\/! //p' "${sources[stage - 1]}")
-printf '%s\n$ %s 127.0.0.1 %s\n\n' "$title" "$netcat" "$port"
+printf '%s\n$ cargo run -- --stage %s\n$ %s 127.0.0.1 %s\n\n' "$title" "$stage${flags[*]:+ ${flags[*]}}" "$netcat" "$port"
 
 mkfifo "$directory/says"
 "$netcat" 127.0.0.1 "$port" <"$directory/says" | sed -u 's/\r$//; s/^/S: /' &

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes room for you to type a chapter's code yourself.
 #
-#   scripts/type-along.sh STAGE     STAGE is 1 to 7
+#   scripts/type-along.sh STAGE     STAGE is 1 to 8
 #
 # It takes the code out of src/stages/ from this stage on up. Of the stage's own file it leaves the module
 # documentation and the unit tests: what the chapter prints goes between them. The stages below stay, and
@@ -15,17 +15,17 @@ fail() {
     exit 1
 }
 
+# Only git brings back what is taken out below: without it, nothing is touched.
+git ls-files --error-unmatch -- src/stages/mod.rs >/dev/null ||
+    fail "this needs git and a clone: what is taken out is in no other place (git clone, not an archive)"
+changes=$(git status --porcelain -- src) || fail "git status failed"
+[ -z "$changes" ] ||
+    fail "src/ has changes. To drop them, after a copy of what you want to keep: git restore src"
 sources=(src/stages/stage[0-9][0-9]_*.rs)
 stage=${1:-}
 if ! [[ $stage =~ ^[1-9][0-9]?$ ]] || [ "$stage" -gt "${#sources[@]}" ]; then
     fail "usage: scripts/type-along.sh STAGE, with a stage from 1 to ${#sources[@]}"
 fi
-# Only git brings back what is taken out below: without it, nothing is touched.
-git ls-files --error-unmatch -- "${sources[@]}" src/stages/mod.rs >/dev/null ||
-    fail "this needs git and a clone: what is taken out is in no other place (git clone, not an archive)"
-changes=$(git status --porcelain -- src) || fail "git status failed"
-[ -z "$changes" ] ||
-    fail "src/ has changes. To drop them, after a copy of what you want to keep: git restore src"
 
 # edit FILE AWK-PROGRAM: the program reads the file and prints what it becomes.
 new=$(mktemp)

@@ -13,7 +13,8 @@
 //! | [4 mail](stages::stage04_mail) | [4](../../../docs/04-mail.md) | MAIL: who the message is from | [`path`], [`parameter`], [`mail`] |
 //! | [5 rcpt](stages::stage05_rcpt) | [5](../../../docs/05-rcpt.md) | RCPT: whom it is for | |
 //! | [6 data](stages::stage06_data) | [6](../../../docs/06-data.md) | DATA: the message itself, and where it ends | [`header`] |
-//! | [7 quit](stages::stage07_quit) | [7](../../../docs/07-quit.md) | RSET, NOOP, QUIT: the finished server | |
+//! | [7 quit](stages::stage07_quit) | [7](../../../docs/07-quit.md) | RSET, NOOP, QUIT: the whole conversation | |
+//! | [8 maildir](stages::stage08_maildir) | [8](../../../docs/08-maildir.md) | the mail is kept, and safe before the 250 | [`maildir`], [`trace`], [`machine`] |
 //!
 //! Stages 1 and 2 are functions of their own. From stage 3 up there is one conversation loop, in
 //! [`stages::stage03_commands`], and each stage is a function `answer(session, command)` that

@@ -6,7 +6,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
-use support::maildir::ScratchFolder;
+use support::maildir::{ScratchFolder, names};
 use support::program::{Client, Server, program, serving, spawn};
 
 fn run(arguments: &[&str]) -> Output {
@@ -113,7 +113,7 @@ fn the_conversation_is_shown_in_the_notation_and_numbered() {
     assert!(
         shown
             .iter()
-            .any(|line| line.starts_with("stage 7 (quit): "))
+            .any(|line| line.starts_with("stage 8 (maildir): "))
     );
     let peerless: Vec<&str> = shown
         .iter()
@@ -151,7 +151,7 @@ fn a_finished_mail_is_shown() {
         .position(|line| line.contains("a message of"))
         .unwrap();
     assert_eq!(
-        shown[start..start + 10],
+        shown[start..start + 9],
         [
             "[1] {a message of 97 octets}",
             "[1] {mail from: sender@example.com}",
@@ -162,9 +162,19 @@ fn a_finished_mail_is_shown() {
             r#"[1] {header:    b"Subject: folded and \x1b[2J escaped"}"#,
             "[1] {body:      \t<h1>Hello</h1>}",
             r#"[1] {body:      b"caf\xe9"}"#,
-            "[1] S: 250 OK",
         ]
     );
+    let [name] = &names(&server.folder.path().join("mail/new"))[..] else {
+        panic!("one mail, one file");
+    };
+    assert_eq!(
+        shown[start + 9],
+        format!("[1] {{kept in:   mail/new/{name}}}")
+    );
+    let (_, id) = shown[start + 10]
+        .split_once("S: 250 OK, queued as ")
+        .unwrap();
+    assert!(name.contains(&format!(".{id}.")), "{id} is in {name}");
 }
 
 #[test]
@@ -238,31 +248,101 @@ fn of_a_large_mail_the_start_is_shown() {
     assert!(shown.contains(&cut), "{shown:?}");
 }
 
+/// The program as a server that may have only so much of something, in the shell's words.
 #[cfg(unix)]
-#[test]
-fn clients_beyond_the_open_files_wait_and_the_server_lives() {
+fn serving_within(limit: &str, arguments: &str) -> Command {
     let program = env!("CARGO_BIN_EXE_smtp-from-scratch");
-    let script = format!("ulimit -n 16; exec '{program}' --quiet --listen 127.0.0.1:0");
+    let script =
+        format!("ulimit {limit}; exec '{program}' --quiet --listen 127.0.0.1:0 {arguments}");
     let mut command = Command::new("sh");
     command.args(["-c", &script]);
-    let server = Server::spawned(command);
-    let clients: Vec<Client> = (0..30).map(|_| server.connect()).collect();
-    let complaint = server.next_line();
+    command
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_files_left_mails_are_451_and_clients_wait_and_the_server_lives() {
+    let server = Server::spawned(serving_within("-n 64", ""));
+    let warning = server.next_line();
     assert!(
-        complaint.contains("cannot take in a client: "),
-        "{complaint}"
+        warning.starts_with("warning: this machine holds 40 connections, not 1000: "),
+        "{warning}"
     );
+    let begin = || {
+        let client = server.connect();
+        client.says(b"HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
+        client
+    };
+    let begun = ["220", "250", "250", "250", "354"];
+    // Each has a connection and a file.
+    let first: Vec<Client> = (0..24)
+        .map(|_| {
+            let mut client = begin();
+            client.hears_codes(&begun);
+            client
+        })
+        .collect();
+    // For these not even the connections are left, as long as the others are busy.
+    let waiting: Vec<Client> = (0..16).map(|_| begin()).collect();
+    server.lines_until(&["cannot take in a client: "]);
+    let mut kept = 0;
+    let mut clients: Vec<Client> = Vec::new();
+    for (mut client, is_waiting) in first
+        .into_iter()
+        .map(|client| (client, false))
+        .chain(waiting.into_iter().map(|client| (client, true)))
+    {
+        client.says(b"Hello\r\n.\r\nNOOP\r\n");
+        if is_waiting {
+            client.hears_codes(&begun);
+        }
+        let reply = client.hears();
+        match &reply[..3] {
+            "250" => kept += 1,
+            "451" => {}
+            _ => panic!("{reply}"),
+        }
+        client.hears_codes(&["250"]);
+        clients.push(client);
+    }
+    assert!(kept >= 24);
+    assert_eq!(names(&server.folder.path().join("mail/new")).len(), kept);
+    server.connect().hears_codes(&["421"]);
     drop(clients);
+    // Their threads end when they have seen that.
+    while server.connect().hears().starts_with("421 ") {}
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn more_connections_than_the_machine_holds_are_refused_at_the_start() {
+    let output = serving_within("-n 64", "--max-connections 41")
+        .output()
+        .unwrap();
+    let shown = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    for part in [
+        "holds 40 connections, not 41",
+        "ulimit -n",
+        "--max-connections",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    let server = Server::spawned(serving_within("-n 64", "--max-connections 40"));
     assert!(server.talk(b"QUIT\r\n").contains("221 "));
 }
 
 #[test]
 fn the_limits_are_those_of_the_documentation() {
-    use smtp_from_scratch::settings::{DEFAULT_MAX_RECIPIENTS, DEFAULT_MAX_SIZE};
+    use smtp_from_scratch::settings::*;
 
     assert_eq!(
         (DEFAULT_MAX_SIZE, DEFAULT_MAX_RECIPIENTS),
         (26_214_400, 1000)
+    );
+    assert_eq!(
+        (DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT.as_secs()),
+        (1000, 300)
     );
     let server = Server::start(&["--quiet"]);
     let recipients = "RCPT TO:<d@e.f>\r\n".repeat(1001);
@@ -282,13 +362,16 @@ fn quiet_shows_the_first_line_only() {
 
 #[test]
 fn a_terminal_that_is_gone_stops_nobody() {
-    let (child, stdout, address) = spawn(serving(&[]));
+    let folder = ScratchFolder::new();
+    let mut command = serving(&[]);
+    command.current_dir(folder.path());
+    let (child, stdout, address) = spawn(command);
     let (_, printed) = std::sync::mpsc::channel();
     let server = Server {
         child,
         address,
         printed,
-        folder: ScratchFolder::new(),
+        folder,
     };
     // As in `cargo run | head -1`: nobody will read what the server prints from here on.
     drop(stdout);
@@ -308,6 +391,11 @@ fn help_and_version_are_printed_and_nothing_is_wrong() {
         "--hostname",
         "--max-size",
         "--max-recipients",
+        "--maildir",
+        "--discard",
+        "--domain",
+        "--max-connections",
+        "--timeout",
         "--quiet",
     ] {
         assert!(shown.contains(word), "{word}");
@@ -334,7 +422,7 @@ fn wrong_arguments_are_named_and_the_exit_code_is_2() {
         (&["--stage"], "--stage needs a value"),
         (
             &["--stage", "0"],
-            "--stage takes a number from 1 to 7 or a name",
+            "--stage takes a number from 1 to 8 or a name",
         ),
         (&["--stage", "quitt"], "not \"quitt\""),
         (
@@ -364,6 +452,25 @@ fn wrong_arguments_are_named_and_the_exit_code_is_2() {
             "--max-recipients takes a whole number",
         ),
         (&["--quiet=yes"], "--quiet takes no value"),
+        (&["--discard=yes"], "--discard takes no value"),
+        (
+            &["--discard", "--maildir", "x"],
+            "--discard and --maildir contradict each other",
+        ),
+        (&["--maildir="], "--maildir takes a directory"),
+        (
+            &["--domain", "a b"],
+            "--domain takes a domain or an address literal",
+        ),
+        (&["--timeout", "0"], "--timeout takes a whole number"),
+        (
+            &["--timeout", "86401"],
+            "--timeout takes at most 86400 seconds",
+        ),
+        (
+            &["--max-connections", "0"],
+            "--max-connections takes a whole number",
+        ),
     ] {
         let output = run(arguments);
         let shown = text(&output.stderr);
@@ -408,6 +515,103 @@ fn a_port_that_is_taken_is_one_sentence_and_exit_code_1() {
         "{shown}"
     );
     assert_eq!(shown.lines().count(), 1, "{shown}");
+}
+
+#[test]
+fn a_place_that_cannot_keep_mail_is_one_sentence_and_exit_code_1() {
+    let folder = ScratchFolder::new();
+    let place = folder.path().join("file");
+    fs::write(&place, "not a folder").unwrap();
+    let place = place.to_str().unwrap();
+    let output = run(&["--listen", "127.0.0.1:0", "--maildir", place]);
+    let shown = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(
+        shown.starts_with(&format!("error: cannot keep mail in {place:?}: ")),
+        "{shown}"
+    );
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+}
+
+#[test]
+fn mail_is_kept_in_mail_unless_told_otherwise() {
+    let server = Server::start(&[]);
+    let hello = server.lines_until(&["mail is kept in "]);
+    assert_eq!(hello.last().unwrap(), "mail is kept in mail/new");
+    assert_eq!(names(server.folder.path()), ["mail"]);
+    assert_eq!(
+        names(&server.folder.path().join("mail")),
+        ["cur", "new", "tmp"]
+    );
+
+    let server = Server::start(&["--maildir", "deep/down"]);
+    server.lines_until(&["mail is kept in deep/down/new"]);
+    assert_eq!(names(&server.folder.path().join("deep/down")).len(), 3);
+}
+
+#[test]
+fn to_forget_all_mail_is_announced() {
+    let session = b"HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n";
+    for (arguments, announcement) in [
+        (
+            &["--discard"][..],
+            "mail is accepted and forgotten (--discard)",
+        ),
+        (
+            &["--discard", "--quiet"],
+            "warning: mail is accepted and forgotten (--discard)",
+        ),
+    ] {
+        let server = Server::start(arguments);
+        let shown = server.lines_until(&["forgotten"]);
+        assert_eq!(shown.last().unwrap(), announcement);
+        assert!(server.talk(session).contains("\r\n250 OK\r\n221 "));
+        assert_eq!(names(server.folder.path()), [""; 0]);
+    }
+}
+
+#[test]
+fn a_flag_that_means_nothing_to_a_stage_is_a_warning() {
+    for (stage, flags, warned) in [
+        ("7", &["--maildir=x"][..], &["--maildir"][..]),
+        (
+            "7",
+            &["--discard", "--timeout=9"],
+            &["--discard", "--timeout"],
+        ),
+        (
+            "8",
+            &["--timeout=9", "--domain=example.com"],
+            &["--timeout", "--domain"],
+        ),
+    ] {
+        let server = Server::start(&[&["--quiet", "--stage", stage], flags].concat());
+        for flag in warned {
+            let warning = server.next_line();
+            assert!(
+                warning.starts_with(&format!("warning: {flag} means nothing to stage {stage}")),
+                "{warning}"
+            );
+        }
+        assert!(!server.folder.path().join("x").exists());
+        server.connect().hears_codes(&["220"]);
+    }
+}
+
+#[test]
+fn a_server_that_others_can_reach_warns() {
+    let everywhere = ["--quiet", "--listen", "0.0.0.0:0"];
+    let server = Server::start(&everywhere);
+    let warning = server.next_line();
+    assert!(
+        warning.starts_with("warning: whoever reaches 0.0.0.0:") && warning.contains("--domain"),
+        "{warning}"
+    );
+
+    let mut server = Server::start(&["--quiet", "--listen", "[::1]:0"]);
+    server.connect().hears_codes(&["220"]);
+    server.child.kill().unwrap();
+    assert_eq!(server.printed.iter().collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]

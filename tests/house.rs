@@ -82,17 +82,19 @@ fn the_foot_of_the_tower_names_no_stage() {
     }
 }
 
+/// One verb comes up again: stage 8 receives the message of DATA in another way, since the one of stage 6
+/// holds it in memory.
 #[test]
 fn a_verb_is_handled_in_exactly_one_stage() {
     let homes = [
-        ("Helo", "stage03_commands"),
-        ("Ehlo", "stage03_commands"),
-        ("Mail", "stage04_mail"),
-        ("Rcpt", "stage05_rcpt"),
-        ("Data", "stage06_data"),
-        ("Rset", "stage07_quit"),
-        ("Noop", "stage07_quit"),
-        ("Quit", "stage07_quit"),
+        ("Helo", &["stage03_commands"][..]),
+        ("Ehlo", &["stage03_commands"]),
+        ("Mail", &["stage04_mail"]),
+        ("Rcpt", &["stage05_rcpt"]),
+        ("Data", &["stage06_data", "stage08_maildir"]),
+        ("Rset", &["stage07_quit"]),
+        ("Noop", &["stage07_quit"]),
+        ("Quit", &["stage07_quit"]),
     ];
     for (verb, home) in homes {
         let handlers: Vec<String> = modules()
@@ -103,7 +105,7 @@ fn a_verb_is_handled_in_exactly_one_stage() {
                 code(&source).any(|(_, line)| line.contains(&pattern))
             })
             .collect();
-        assert_eq!(handlers, [home], "who handles {verb}");
+        assert_eq!(handlers, home, "who handles {verb}");
     }
 }
 

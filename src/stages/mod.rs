@@ -9,6 +9,7 @@ pub mod stage04_mail;
 pub mod stage05_rcpt;
 pub mod stage06_data;
 pub mod stage07_quit;
+pub mod stage08_maildir;
 
 /// One chapter's server.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +65,14 @@ pub const STAGES: &[Stage] = &[
     Stage {
         number: 7,
         name: "quit",
-        title: "RSET, NOOP, QUIT: the finished server",
+        title: "RSET, NOOP, QUIT: the whole conversation",
         converse: |connection| stage03_commands::converse(connection, stage07_quit::answer),
+    },
+    Stage {
+        number: 8,
+        name: "maildir",
+        title: "the mail is kept",
+        converse: |connection| stage03_commands::converse(connection, stage08_maildir::answer),
     },
 ];
 
