@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Plays a chapter's conversation through the real netcat, at a pace one can read.
 #
-#   scripts/talk.sh [STAGE]     STAGE is 1 to 8; the last one if it isn't given
+#   scripts/talk.sh [STAGE]     STAGE is 1 to 9; the last one if it isn't given
 #
 # It starts the stage's server on a free port and ends it afterwards. The lines are those of the module
 # documentation in src/stages/. What the client says goes through a plain `nc HOST PORT`, whichever

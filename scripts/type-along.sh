@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes room for you to type a chapter's code yourself.
 #
-#   scripts/type-along.sh STAGE     STAGE is 1 to 8
+#   scripts/type-along.sh STAGE     STAGE is 1 to 9
 #
 # It takes the code out of src/stages/ from this stage on up. Of the stage's own file it leaves the module
 # documentation and the unit tests: what the chapter prints goes between them. The stages below stay, and

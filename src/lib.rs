@@ -15,6 +15,7 @@
 //! | [6 data](stages::stage06_data) | [6](../../../docs/06-data.md) | DATA: the message itself, and where it ends | [`header`] |
 //! | [7 quit](stages::stage07_quit) | [7](../../../docs/07-quit.md) | RSET, NOOP, QUIT: the whole conversation | |
 //! | [8 maildir](stages::stage08_maildir) | [8](../../../docs/08-maildir.md) | the mail is kept, and safe before the 250 | [`maildir`], [`trace`], [`machine`] |
+//! | [9 limits](stages::stage09_limits) | [9](../../../docs/09-limits.md) | strangers: timeouts, too many clients, whose mail | [`patience`] |
 //!
 //! Stages 1 and 2 are functions of their own. From stage 3 up there is one conversation loop, in
 //! [`stages::stage03_commands`], and each stage is a function `answer(session, command)` that

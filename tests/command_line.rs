@@ -113,7 +113,7 @@ fn the_conversation_is_shown_in_the_notation_and_numbered() {
     assert!(
         shown
             .iter()
-            .any(|line| line.starts_with("stage 8 (maildir): "))
+            .any(|line| line.starts_with("stage 9 (limits): "))
     );
     let peerless: Vec<&str> = shown
         .iter()
@@ -422,7 +422,7 @@ fn wrong_arguments_are_named_and_the_exit_code_is_2() {
         (&["--stage"], "--stage needs a value"),
         (
             &["--stage", "0"],
-            "--stage takes a number from 1 to 8 or a name",
+            "--stage takes a number from 1 to 9 or a name",
         ),
         (&["--stage", "quitt"], "not \"quitt\""),
         (
@@ -599,7 +599,7 @@ fn a_flag_that_means_nothing_to_a_stage_is_a_warning() {
 }
 
 #[test]
-fn a_server_that_others_can_reach_warns() {
+fn a_server_that_others_can_reach_warns_unless_it_knows_its_domains() {
     let everywhere = ["--quiet", "--listen", "0.0.0.0:0"];
     let server = Server::start(&everywhere);
     let warning = server.next_line();
@@ -608,10 +608,15 @@ fn a_server_that_others_can_reach_warns() {
         "{warning}"
     );
 
-    let mut server = Server::start(&["--quiet", "--listen", "[::1]:0"]);
-    server.connect().hears_codes(&["220"]);
-    server.child.kill().unwrap();
-    assert_eq!(server.printed.iter().collect::<Vec<_>>(), [""; 0]);
+    for quiet in [
+        &[&everywhere[..], &["--domain", "example.com"]].concat()[..],
+        &["--quiet", "--listen", "[::1]:0"],
+    ] {
+        let mut server = Server::start(quiet);
+        server.connect().hears_codes(&["220"]);
+        server.child.kill().unwrap();
+        assert_eq!(server.printed.iter().collect::<Vec<_>>(), [""; 0]);
+    }
 }
 
 #[test]

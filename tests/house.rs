@@ -82,15 +82,15 @@ fn the_foot_of_the_tower_names_no_stage() {
     }
 }
 
-/// One verb comes up again: stage 8 receives the message of DATA in another way, since the one of stage 6
-/// holds it in memory.
+/// Two verbs come up again: stage 8 receives the message of DATA in another way, since the one of stage 6
+/// holds it in memory, and stage 9 stands as a guard in front of RCPT.
 #[test]
 fn a_verb_is_handled_in_exactly_one_stage() {
     let homes = [
         ("Helo", &["stage03_commands"][..]),
         ("Ehlo", &["stage03_commands"]),
         ("Mail", &["stage04_mail"]),
-        ("Rcpt", &["stage05_rcpt"]),
+        ("Rcpt", &["stage05_rcpt", "stage09_limits"]),
         ("Data", &["stage06_data", "stage08_maildir"]),
         ("Rset", &["stage07_quit"]),
         ("Noop", &["stage07_quit"]),

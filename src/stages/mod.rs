@@ -10,6 +10,7 @@ pub mod stage05_rcpt;
 pub mod stage06_data;
 pub mod stage07_quit;
 pub mod stage08_maildir;
+pub mod stage09_limits;
 
 /// One chapter's server.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +74,12 @@ pub const STAGES: &[Stage] = &[
         name: "maildir",
         title: "the mail is kept",
         converse: |connection| stage03_commands::converse(connection, stage08_maildir::answer),
+    },
+    Stage {
+        number: 9,
+        name: "limits",
+        title: "how much a stranger may take",
+        converse: |connection| stage09_limits::converse(connection, stage09_limits::answer),
     },
 ];
 
