@@ -4,10 +4,10 @@ mod support;
 
 use std::fs;
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use support::maildir::{ScratchFolder, names};
-use support::program::{Client, Server, program, serving, spawn};
+use support::program::{Client, Server, program, serving, serving_within, spawn};
 
 fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()
@@ -246,17 +246,6 @@ fn of_a_large_mail_the_start_is_shown() {
     let shown = server.lines_until(&["S: 221"]);
     let cut = format!("[2] {{body:      {}...}}", "x".repeat(500));
     assert!(shown.contains(&cut), "{shown:?}");
-}
-
-/// The program as a server that may have only so much of something, in the shell's words.
-#[cfg(unix)]
-fn serving_within(limit: &str, arguments: &str) -> Command {
-    let program = env!("CARGO_BIN_EXE_smtp-from-scratch");
-    let script =
-        format!("ulimit {limit}; exec '{program}' --quiet --listen 127.0.0.1:0 {arguments}");
-    let mut command = Command::new("sh");
-    command.args(["-c", &script]);
-    command
 }
 
 #[cfg(target_os = "linux")]
@@ -627,26 +616,19 @@ fn an_address_of_another_machine_is_an_error_with_exit_code_1() {
     assert!(text(&output.stderr).contains("This machine has no such address"));
 }
 
-/// The memory that a process holds, in KiB. `None` where the system doesn't tell in Linux's way.
-fn resident_kib(server: &Server) -> Option<usize> {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
-
 #[test]
 fn a_command_line_without_an_end_takes_no_memory() {
     let server = Server::start(&["--quiet"]);
     let mut client = server.connect();
     client.hears_codes(&["220"]);
-    let before = resident_kib(&server);
+    let before = server.memory_kib("VmRSS:");
     let block = [b'x'; 64 * 1024];
     for _ in 0..1024 {
         client.says(&block);
     }
     client.says(b"\r\nHELO client.example\r\n");
     client.hears_codes(&["500", "250"]);
-    if let (Some(before), Some(after)) = (before, resident_kib(&server)) {
+    if let (Some(before), Some(after)) = (before, server.memory_kib("VmRSS:")) {
         assert!(
             after < before + 1024,
             "from {before} to {after} KiB for 64 MiB"
@@ -657,17 +639,15 @@ fn a_command_line_without_an_end_takes_no_memory() {
 #[test]
 fn a_message_far_over_the_limit_takes_no_memory() {
     let server = Server::start(&["--quiet", "--max-size", "1000"]);
-    let mut client = server.connect();
-    client.says(b"HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
-    client.hears_codes(&["220", "250", "250", "250", "354"]);
-    let before = resident_kib(&server);
+    let mut client = Client::within_data(&server.address);
+    let before = server.memory_kib("VmRSS:");
     let block = [b'x'; 64 * 1024];
     for _ in 0..1024 {
         client.says(&block);
     }
     client.says(b"\r\n.\r\nNOOP\r\n");
     client.hears_codes(&["552", "250"]);
-    if let (Some(before), Some(after)) = (before, resident_kib(&server)) {
+    if let (Some(before), Some(after)) = (before, server.memory_kib("VmRSS:")) {
         assert!(
             after < before + 1024,
             "from {before} to {after} KiB for 64 MiB"

@@ -14,7 +14,7 @@ use smtp_from_scratch::maildir::Maildir;
 use support::conversation::Conversation;
 use support::maildir::{ScratchFolder, names};
 use support::player::{Split, play};
-use support::program::{Client, Server};
+use support::program::{Client, Server, serving_within};
 use support::target::{Target, started};
 use support::{documented_conversation, needs_our_own_server, ours_plays, skipped};
 
@@ -332,9 +332,7 @@ fn a_refused_mail_takes_no_room_while_the_rest_of_it_comes() {
         return;
     }
     for server in started(&(8..), |settings| settings.max_size = 100_000) {
-        let mut client = Client::connected(server.address);
-        client.says(b"EHLO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
-        client.hears_codes(&["220", "250", "250", "250", "354"]);
+        let mut client = Client::within_data(server.address);
         assert_eq!(server.maildir().names("tmp").len(), 1);
         client.says(&[b'x'; 100_001]);
         let start = Instant::now();
@@ -344,13 +342,6 @@ fn a_refused_mail_takes_no_room_while_the_rest_of_it_comes() {
         client.says(b"\r\n.\r\n");
         client.hears_codes(&["552"]);
     }
-}
-
-/// The most memory that a process has held so far, in KiB.
-fn peak_kib(server: &Server) -> Option<usize> {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[test]
@@ -365,16 +356,14 @@ fn memory_does_not_grow_with_the_message() {
     client.says(b"EHLO c\r\n");
     client.hears_codes(&["220", "250"]);
     sends_a_mail(&mut client, "250");
-    let before = peak_kib(&server);
+    let before = server.memory_kib("VmHWM:");
     let address = &server.address;
     let line = [&[b'x'; 78][..], b"\r\n"].concat();
     let block = line.repeat(MAIL / 64 / line.len());
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                let mut client = Client::connected(address);
-                client.says(b"EHLO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
-                client.hears_codes(&["220", "250", "250", "250", "354"]);
+                let mut client = Client::within_data(address);
                 for _ in 0..64 {
                     client.says(&block);
                 }
@@ -389,7 +378,7 @@ fn memory_does_not_grow_with_the_message() {
         .map(|name| fs::metadata(folder.join(name)).unwrap().len());
     let large = sizes.filter(|&size| size > 7 * 1024 * 1024).count();
     assert_eq!(large, 4);
-    if let (Some(before), Some(after)) = (before, peak_kib(&server)) {
+    if let (Some(before), Some(after)) = (before, server.memory_kib("VmHWM:")) {
         assert!(
             after < before + 1024,
             "from {before} to {after} KiB for four mails of 8 MiB"
@@ -404,11 +393,7 @@ fn a_mail_over_the_limit_of_files_is_452_and_the_server_lives() {
         return;
     }
     // To write beyond this limit is to be killed by a signal. (The unit is 512 octets, or 1,024.)
-    let program = env!("CARGO_BIN_EXE_smtp-from-scratch");
-    let script = format!("ulimit -f 100; exec '{program}' --quiet --listen 127.0.0.1:0");
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", &script]);
-    let server = Server::spawned(command);
+    let server = Server::spawned(serving_within("-f 100", ""));
     let mut client = server.connect();
     client.says(b"EHLO c\r\n");
     client.hears_codes(&["220", "250"]);

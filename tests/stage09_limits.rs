@@ -11,7 +11,7 @@ use smtp_from_scratch::stages::stage09_limits::MAX_REFUSALS;
 use support::conversation::Conversation;
 use support::player::{SPLITS, Split, play};
 use support::program::{Client, Server};
-use support::target::{Target, start, start_for_strangers};
+use support::target::{start, start_for_strangers};
 use support::{documented_conversation, needs_our_own_server, plays_in_all_splits, plays_with};
 
 /// Plays a conversation line by line, against stage 9 with the settings that `adjust` makes.
@@ -151,13 +151,6 @@ fn dribble(stream: &mut TcpStream, piece: &[u8]) -> (String, usize) {
     panic!("who dribbles holds a thread for ever");
 }
 
-fn begun(server: &Target) -> Client {
-    let mut client = Client::connected(server.address);
-    client.says(b"EHLO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
-    client.hears_codes(&["220", "250", "250", "250", "354"]);
-    client
-}
-
 #[test]
 fn a_byte_now_and_then_keeps_no_thread() {
     if !needs_our_own_server() {
@@ -169,7 +162,7 @@ fn a_byte_now_and_then_keeps_no_thread() {
     let (reply, _) = dribble(client.0.get_mut(), b"N");
     assert!(reply.starts_with("421 "), "within a command line: {reply}");
 
-    let mut client = begun(&server);
+    let mut client = Client::within_data(server.address);
     let (reply, _) = dribble(client.0.get_mut(), b"x");
     assert!(reply.starts_with("421 "), "within a message: {reply}");
     assert_eq!(server.kept(), Some(Vec::new()));
@@ -181,7 +174,7 @@ fn a_message_may_take_longer_than_the_timeout_if_it_keeps_coming() {
         return;
     }
     let server = start(9, half_a_second);
-    let mut client = begun(&server);
+    let mut client = Client::within_data(server.address);
     client
         .0
         .get_ref()
@@ -240,7 +233,7 @@ fn a_refused_message_without_an_end_gets_its_refusal_and_a_421() {
         half_a_second(settings);
         settings.max_size = 10;
     });
-    let mut client = begun(&server);
+    let mut client = Client::within_data(server.address);
     // However fast it comes.
     let (reply, pieces) = dribble(client.0.get_mut(), &[b'x'; 1000]);
     let codes: Vec<&str> = reply.lines().map(|line| &line[..3]).collect();

@@ -1,5 +1,6 @@
 //! The real binary as a server: started on a free port, listened to, killed when the test is over.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -69,6 +70,14 @@ impl Server {
         replies
     }
 
+    /// How much memory it holds (`VmRSS`), or has held at most (`VmHWM`), in KiB. `None` where the
+    /// system doesn't tell in Linux's way.
+    pub fn memory_kib(&self, what: &str) -> Option<usize> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(what))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
     pub fn next_line(&self) -> String {
         let line = self.printed.recv_timeout(PATIENCE);
         line.expect("the server prints another line")
@@ -91,6 +100,17 @@ pub fn serving(arguments: &[&str]) -> Command {
     if !arguments.contains(&"--listen") {
         command.args(["--listen", "127.0.0.1:0"]);
     }
+    command
+}
+
+/// The program as a server that may have only so much of something, in the words of the shell's `ulimit`.
+#[cfg(unix)]
+pub fn serving_within(limit: &str, arguments: &str) -> Command {
+    let program = env!("CARGO_BIN_EXE_smtp-from-scratch");
+    let script =
+        format!("ulimit {limit}; exec '{program}' --quiet --listen 127.0.0.1:0 {arguments}");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]);
     command
 }
 
@@ -131,6 +151,14 @@ impl Client {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Client(BufReader::new(stream))
+    }
+
+    /// A client in the middle of a session: the server waits for its message.
+    pub fn within_data(address: impl ToSocketAddrs) -> Client {
+        let mut client = Client::connected(address);
+        client.says(b"EHLO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
+        client.hears_codes(&["220", "250", "250", "250", "354"]);
+        client
     }
 
     pub fn says(&self, bytes: &[u8]) {
