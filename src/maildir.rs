@@ -96,12 +96,8 @@ impl Maildir {
         );
         let name = format!("{}.{id}.{}", now.as_secs(), self.host);
         let path = self.directory.join("tmp").join(&name);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         Ok(Draft {
-            file: options.open(&path).map_err(|error| at(&path, &error))?,
+            file: private_file(&path).map_err(|error| at(&path, &error))?,
             maildir: self,
             id,
             name,
@@ -243,6 +239,15 @@ impl Drop for Draft<'_> {
 /// The error with the place where it happened, for the operator to read.
 fn at(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Makes a file for this user alone, where there is none yet.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Makes a directory and what is missing above it, for this user alone.
@@ -406,6 +411,38 @@ mod tests {
         assert_eq!(folder.count("tmp"), 0);
         fs::create_dir(maildir.new_mail()).unwrap();
         maildir.draft().unwrap().deliver().unwrap();
+    }
+
+    #[test]
+    fn no_draft_is_written_into_a_file_that_is_there() {
+        let folder = Folder::new("exclusive");
+        fs::create_dir(&folder.0).unwrap();
+        let path = folder.0.join("draft");
+        private_file(&path).unwrap();
+        let error = private_file(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    /// A rename doesn't lead from one file system to another.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_maildir_from_which_no_mail_would_get_into_new_is_an_error() {
+        use std::os::unix::fs::{MetadataExt, symlink};
+
+        let folder = Folder::new("two-disks");
+        drop(folder.open());
+        let elsewhere = Folder(PathBuf::from(format!(
+            "/dev/shm/{}-elsewhere",
+            process::id()
+        )));
+        let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+        if fs::create_dir(&elsewhere.0).is_err() || device(&elsewhere.0) == device(&folder.0) {
+            return;
+        }
+        let tmp = folder.0.join("mail/tmp");
+        fs::remove_dir(&tmp).unwrap();
+        symlink(&elsewhere.0, &tmp).unwrap();
+        assert!(Maildir::open(folder.0.join("mail"), "localhost").is_err());
     }
 
     #[test]

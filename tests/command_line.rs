@@ -597,6 +597,10 @@ fn a_server_that_others_can_reach_warns_unless_it_knows_its_domains() {
         "{warning}"
     );
 
+    // Stage 8 can't refuse anybody.
+    let server = Server::start(&[&everywhere[..], &["--stage=8", "--domain=example.com"]].concat());
+    server.lines_until(&["warning: whoever reaches 0.0.0.0:"]);
+
     for quiet in [
         &[&everywhere[..], &["--domain", "example.com"]].concat()[..],
         &["--quiet", "--listen", "[::1]:0"],

@@ -222,6 +222,10 @@ fn a_message_has_its_own_time_after_a_slow_data_command() {
     pause(&mut client);
     client.says(b"hi\r\n.\r\n");
     client.hears_codes(&["250"]);
+    // And so has the command after it.
+    pause(&mut client);
+    client.says(b"NOOP\r\n");
+    client.hears_codes(&["250"]);
 }
 
 #[test]
