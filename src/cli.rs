@@ -282,15 +282,15 @@ usage: smtp-from-scratch [serve] [flags]
   --stage N|NAME         which stage to run (default: the last)
   --hostname NAME        the name the server gives itself (default localhost)
   --maildir DIR          where mail is kept, a file for each; it is made if it is
-                         missing (from stage 8 on; default ./{DEFAULT_MAILDIR})
-  --discard              accept mail and forget it (from stage 8 on)
+                         missing (from stage {STAGE_OF_MAILDIR} on; default ./{DEFAULT_MAILDIR})
+  --discard              accept mail and forget it (from stage {STAGE_OF_MAILDIR} on)
   --domain NAME          take mail for this domain only; may be given again
-                         (from stage 9 on; default: for every domain)
+                         (from stage {STAGE_OF_LIMITS} on; default: for every domain)
   --max-size BYTES       the largest message taken (default {DEFAULT_MAX_SIZE})
   --max-recipients N     the most recipients of a mail (default {DEFAULT_MAX_RECIPIENTS})
   --max-connections N    the most clients at a time (default {DEFAULT_MAX_CONNECTIONS})
   --timeout SECONDS      how long a client may keep the server waiting
-                         (from stage 9 on; default {})
+                         (from stage {STAGE_OF_LIMITS} on; default {})
   --quiet                keep the conversation off the terminal; for a program that
                          starts the server and doesn't read on what it prints
   -h, --help             print this
@@ -332,7 +332,7 @@ fn start(mut request: Serve) -> Result<(TcpListener, Settings, &'static Stage), 
     if takes_all && !is_this_machine(address) {
         request.warnings.push(format!(
             "whoever reaches {address} may send mail here, for any recipient. \
-             To take mail for your own domain only, from stage 9 on: --domain example.com"
+             To take mail for your own domain only, from stage {STAGE_OF_LIMITS} on: --domain example.com"
         ));
     }
     let mut hello = format!("listening on {address}\n");

@@ -41,7 +41,7 @@ pub struct Settings {
     pub maildir: Option<Maildir>,
     /// The most clients at a time.
     pub max_connections: usize,
-    /// How long a client may keep us waiting, from stage 9 on.
+    /// How long a client may keep us waiting, from stage 9 on: more than zero, a day at most.
     pub timeout: Duration,
     /// The domains whose mail is taken, from stage 9 on, in any case; with none, every domain's.
     pub domains: Vec<String>,

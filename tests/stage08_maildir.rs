@@ -11,12 +11,13 @@ use std::thread;
 use std::time::Instant;
 
 use smtp_from_scratch::maildir::Maildir;
+use smtp_from_scratch::settings::Settings;
 use support::conversation::Conversation;
 use support::maildir::{ScratchFolder, names};
-use support::player::{Split, play};
+use support::player::Split;
 use support::program::{Client, Server, serving_within};
 use support::target::{Target, started};
-use support::{documented_conversation, needs_our_own_server, ours_plays, skipped};
+use support::{documented_conversation, needs_our_own_server, ours_plays, plays_in, skipped};
 
 /// A mail from Ada to Bob, up to the 354.
 const TO_BOB: &str = "
@@ -32,12 +33,18 @@ const TO_BOB: &str = "
 /// what it kept.
 #[track_caller]
 fn kept_after(text: &str, then: impl Fn(&Target)) {
+    kept_with(|_| (), text, then);
+}
+
+/// The same, with the settings that `adjust` makes.
+#[track_caller]
+fn kept_with(adjust: impl Fn(&mut Settings), text: &str, then: impl Fn(&Target)) {
     if !needs_our_own_server() {
         return;
     }
     let conversation = Conversation::parse(text);
-    for server in started(&(8..), |_| ()) {
-        play(&server, &conversation, Split::LineByLine).unwrap_or_else(|story| panic!("{story}"));
+    for server in started(&(8..), adjust) {
+        plays_in(&server, &conversation, Split::LineByLine);
         then(&server);
     }
 }
@@ -218,9 +225,6 @@ fn what_a_client_says_is_never_part_of_a_path() {
 
 #[test]
 fn a_mail_that_was_refused_or_cut_off_leaves_nothing() {
-    if !needs_our_own_server() {
-        return;
-    }
     let circles = "C: Received: from a\n".repeat(101);
     let nothing_left = |server: &Target| {
         for folder in ["tmp", "new", "cur"] {
@@ -234,13 +238,13 @@ fn a_mail_that_was_refused_or_cut_off_leaves_nothing() {
         )),
         nothing_left,
     );
-    let conversation = Conversation::parse(&greeted(&format!(
-        "{TO_BOB}C: 123456789\nC: .\nS: 552 ...\nC: NOOP\nS: 250 ..."
-    )));
-    for server in started(&(8..), |settings| settings.max_size = 10) {
-        play(&server, &conversation, Split::LineByLine).unwrap_or_else(|story| panic!("{story}"));
-        nothing_left(&server);
-    }
+    kept_with(
+        |settings| settings.max_size = 10,
+        &greeted(&format!(
+            "{TO_BOB}C: 123456789\nC: .\nS: 552 ...\nC: NOOP\nS: 250 ..."
+        )),
+        nothing_left,
+    );
 }
 
 #[test]

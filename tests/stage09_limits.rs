@@ -9,21 +9,22 @@ use std::time::Duration;
 use smtp_from_scratch::settings::Settings;
 use smtp_from_scratch::stages::stage09_limits::MAX_REFUSALS;
 use support::conversation::Conversation;
-use support::player::{SPLITS, Split, play};
+use support::player::Split;
 use support::program::{Client, Server};
 use support::target::{start, start_for_strangers};
-use support::{documented_conversation, needs_our_own_server, plays_in_all_splits, plays_with};
+use support::{
+    documented_conversation, needs_our_own_server, plays_in, plays_in_all_splits, plays_with,
+};
 
 /// Plays a conversation line by line, against stage 9 with the settings that `adjust` makes.
 #[track_caller]
 fn plays_once(adjust: impl Fn(&mut Settings), text: &str) {
     if needs_our_own_server() {
-        let played = play(
+        plays_in(
             &start(9, adjust),
             &Conversation::parse(text),
             Split::LineByLine,
         );
-        played.unwrap_or_else(|story| panic!("{story}"));
     }
 }
 
@@ -122,30 +123,24 @@ fn a_message_that_stops_coming_is_dropped_and_its_client_sent_away() {
         {the server closes the connection}
         ",
     );
-    play(&server, &conversation, Split::LineByLine).unwrap_or_else(|story| panic!("{story}"));
+    plays_in(&server, &conversation, Split::LineByLine);
     assert_eq!(server.kept(), Some(Vec::new()));
     assert_eq!(server.maildir().names("tmp"), [""; 0]);
 }
 
-/// Sends `piece` again and again, a moment apart, until the server says something. Returns what, and
-/// how many pieces it took.
-fn dribble(stream: &mut TcpStream, piece: &[u8]) -> (String, usize) {
+/// Sends `piece` again and again, a moment apart, until the server says something. Returns what.
+fn dribble(stream: &mut TcpStream, piece: &[u8]) -> String {
     // The pace: to wait for an answer that doesn't come yet.
     stream
         .set_read_timeout(Some(Duration::from_millis(20)))
         .unwrap();
-    for pieces in 1..500 {
+    for _ in 1..500 {
         let _ = stream.write_all(piece);
         let mut reply = [0; 512];
         match stream.read(&mut reply) {
-            Ok(length) => {
-                return (
-                    String::from_utf8_lossy(&reply[..length]).into_owned(),
-                    pieces,
-                );
-            }
+            Ok(length) => return String::from_utf8_lossy(&reply[..length]).into_owned(),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => panic!("after {pieces} pieces: {error}"),
+            Err(error) => panic!("no last words: {error}"),
         }
     }
     panic!("who dribbles holds a thread for ever");
@@ -159,11 +154,11 @@ fn a_byte_now_and_then_keeps_no_thread() {
     let server = start(9, half_a_second);
     let mut client = Client::connected(server.address);
     client.hears_codes(&["220"]);
-    let (reply, _) = dribble(client.0.get_mut(), b"N");
+    let reply = dribble(client.0.get_mut(), b"N");
     assert!(reply.starts_with("421 "), "within a command line: {reply}");
 
     let mut client = Client::within_data(server.address);
-    let (reply, _) = dribble(client.0.get_mut(), b"x");
+    let reply = dribble(client.0.get_mut(), b"x");
     assert!(reply.starts_with("421 "), "within a message: {reply}");
     assert_eq!(server.kept(), Some(Vec::new()));
 }
@@ -175,22 +170,11 @@ fn a_message_may_take_longer_than_the_timeout_if_it_keeps_coming() {
     }
     let server = start(9, half_a_second);
     let mut client = Client::within_data(server.address);
-    client
-        .0
-        .get_ref()
-        .set_read_timeout(Some(Duration::from_millis(20)))
-        .unwrap();
     // 1.2 seconds at 50,000 octets a second.
     for _ in 0..60 {
         client.says(&[&[b'x'; 998][..], b"\r\n"].concat());
-        let silence = client.0.get_mut().read(&mut [0]).unwrap_err();
-        assert_eq!(silence.kind(), ErrorKind::WouldBlock);
+        client.hears_nothing_for(Duration::from_millis(20));
     }
-    client
-        .0
-        .get_ref()
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .unwrap();
     client.says(b".\r\n");
     client.hears_codes(&["250"]);
     assert_eq!(server.kept().unwrap()[0].message.len(), 60 * 999);
@@ -205,25 +189,15 @@ fn a_message_has_its_own_time_after_a_slow_data_command() {
     let mut client = Client::connected(server.address);
     client.says(b"EHLO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDAT");
     client.hears_codes(&["220", "250", "250", "250"]);
-    let pause = |client: &mut Client| {
-        let stream = client.0.get_mut();
-        stream
-            .set_read_timeout(Some(Duration::from_millis(600)))
-            .unwrap();
-        let silence = stream.read(&mut [0]).unwrap_err();
-        assert_eq!(silence.kind(), ErrorKind::WouldBlock);
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
-    };
-    pause(&mut client);
+    let pause = Duration::from_millis(600);
+    client.hears_nothing_for(pause);
     client.says(b"A\r\n");
     client.hears_codes(&["354"]);
-    pause(&mut client);
+    client.hears_nothing_for(pause);
     client.says(b"hi\r\n.\r\n");
     client.hears_codes(&["250"]);
     // And so has the command after it.
-    pause(&mut client);
+    client.hears_nothing_for(pause);
     client.says(b"NOOP\r\n");
     client.hears_codes(&["250"]);
 }
@@ -239,9 +213,9 @@ fn a_refused_message_without_an_end_gets_its_refusal_and_a_421() {
     });
     let mut client = Client::within_data(server.address);
     // However fast it comes.
-    let (reply, pieces) = dribble(client.0.get_mut(), &[b'x'; 1000]);
+    let reply = dribble(client.0.get_mut(), &[b'x'; 1000]);
     let codes: Vec<&str> = reply.lines().map(|line| &line[..3]).collect();
-    assert_eq!(codes, ["552", "421"], "after {pieces}: {reply}");
+    assert_eq!(codes, ["552", "421"], "{reply}");
 }
 
 #[test]
@@ -433,14 +407,13 @@ fn to_a_stranger_only_crlf_ends_a_line() {
         {the server closes the connection}
         "#,
     );
-    let server = start_for_strangers(9, |_| ());
-    for split in SPLITS {
-        play(&server, &conversation, split).unwrap_or_else(|story| panic!("{story}"));
+    let server = start_for_strangers();
+    plays_in_all_splits(&server, &conversation, || {
         let kept = server.kept().unwrap();
         assert_eq!(kept.len(), 1);
         let message = kept[0].message.escape_ascii().to_string();
         assert_eq!(message, r"Hello Bob.\n.\nMAIL FROM:<admin@example.org>\n");
-    }
+    });
 }
 
 #[test]
@@ -458,7 +431,7 @@ fn a_bare_lf_beyond_the_limit_of_a_line_ends_nothing_either() {
         S: 250 ...
         "#
     ));
-    plays_in_all_splits(&start_for_strangers(9, |_| ()), &conversation, || ());
+    plays_in_all_splits(&start_for_strangers(), &conversation, || ());
 }
 
 #[test]
@@ -468,7 +441,7 @@ fn a_stranger_with_crlf_is_served_like_anybody() {
     }
     let source = include_str!("../src/stages/stage08_maildir.rs");
     let conversation = Conversation::parse(&documented_conversation(source));
-    plays_in_all_splits(&start_for_strangers(9, |_| ()), &conversation, || ());
+    plays_in_all_splits(&start_for_strangers(), &conversation, || ());
 }
 
 #[test]

@@ -143,8 +143,8 @@ pub fn is_ours(argument: &str, domains: &[String]) -> bool {
     }
 }
 
-/// Whether this client may end its lines as a plain netcat does. It must be on this machine: then
-/// it is no mail server on the way from somewhere else.
+/// Whether this client may end its lines as a plain netcat does. It must be on this machine: nearly
+/// always a person or an application. (A relay that is here ends its DATA in CR LF.)
 fn may_end_lines_with_lf(peer: IpAddr) -> bool {
     peer.is_loopback()
 }

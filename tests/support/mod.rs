@@ -20,7 +20,7 @@ use std::fmt::Debug;
 use std::ops::RangeBounds;
 
 use conversation::{Conversation, Step};
-use player::{SPLITS, play};
+use player::{SPLITS, Split, play};
 use smtp_from_scratch::mail::Mail;
 use smtp_from_scratch::settings::Settings;
 use target::{Target, targets};
@@ -40,10 +40,17 @@ pub fn plays(stages: impl RangeBounds<usize> + Debug, text: &str) {
 #[track_caller]
 pub fn plays_in_all_splits(target: &Target, conversation: &Conversation, then: impl Fn()) {
     for split in SPLITS {
-        if let Err(story) = play(target, conversation, split) {
-            panic!("{story}");
-        }
+        plays_in(target, conversation, split);
         then();
+    }
+}
+
+/// Plays a conversation against one server, cut in one way. Panics with its story if it goes another
+/// way.
+#[track_caller]
+pub fn plays_in(target: &Target, conversation: &Conversation, split: Split) {
+    if let Err(story) = play(target, conversation, split) {
+        panic!("{story}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The real binary as a server: started on a free port, listened to, killed when the test is over.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -163,6 +163,15 @@ impl Client {
 
     pub fn says(&self, bytes: &[u8]) {
         self.0.get_ref().write_all(bytes).unwrap();
+    }
+
+    /// Waits, while the server has nothing to say.
+    pub fn hears_nothing_for(&mut self, pause: Duration) {
+        let stream = self.0.get_mut();
+        stream.set_read_timeout(Some(pause)).unwrap();
+        let silence = stream.read(&mut [0]).unwrap_err();
+        assert_eq!(silence.kind(), ErrorKind::WouldBlock);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
     }
 
     pub fn hears(&mut self) -> String {
