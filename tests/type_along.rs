@@ -1,5 +1,5 @@
-//! Whoever types what a chapter prints, in the order in which it is printed, has something that compiles
-//! wherever the chapter says *What you see now*, and the whole stage in the end.
+//! A reader who types along has code that compiles wherever the chapter says *What you see now*, and the
+//! whole stage in the end.
 
 mod support;
 
@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use support::book::{Fence, Page, assert_faultless, chapters, fences, is_code_gap, parts, run_of};
 use support::project::{code, modules, root};
 
-/// A copy of the project to type in. It is gone when the test is over.
+/// A copy of the project to type in. Dropping it removes its folder.
 struct ProjectCopy(PathBuf);
 
 impl Drop for ProjectCopy {
@@ -40,8 +40,9 @@ impl ProjectCopy {
         copy
     }
 
-    /// Runs a program in the copy, with nothing of the git of whoever runs the tests: within a hook,
-    /// `GIT_DIR` names a repository of theirs.
+    /// Runs a program in the copy, without the variables of an outer git.
+    ///
+    /// When the tests run within a hook, `GIT_DIR` names the outer repository.
     fn run(&self, program: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(program);
         command.current_dir(&self.0).args(arguments);
@@ -50,7 +51,7 @@ impl ProjectCopy {
                 command.env_remove(name);
             }
         }
-        // What cargo tells the compiler.
+        // Cargo sets it for the compiler.
         command.env("CARGO_PKG_VERSION", env!("CARGO_PKG_VERSION"));
         command.env("GIT_CONFIG_NOSYSTEM", "1");
         command.env("GIT_CONFIG_GLOBAL", "/dev/null");
@@ -67,7 +68,7 @@ impl ProjectCopy {
         fs::write(self.0.join(file), text).unwrap();
     }
 
-    /// The first error of the compiler.
+    /// Compiles the copy, and returns the first error.
     fn compile_error(&self) -> Option<String> {
         let arguments = [
             "--edition=2024",
@@ -78,9 +79,9 @@ impl ProjectCopy {
             "src/lib.rs",
         ];
         let output = self.run("rustc", &arguments);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        let error = told.split("\n\n").find(|part| part.starts_with("error"));
-        (!output.status.success()).then(|| error.unwrap_or(&told).to_string())
+        let report = String::from_utf8_lossy(&output.stderr).into_owned();
+        let error = report.split("\n\n").find(|part| part.starts_with("error"));
+        (!output.status.success()).then(|| error.unwrap_or(&report).to_string())
     }
 }
 
@@ -97,8 +98,9 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// A stage's file with these lines of its code typed, each at its place: the documentation stands above
-/// them and the unit tests below.
+/// Returns a stage's file with the typed lines of its code, each at its place.
+///
+/// The documentation above them and the unit tests below are always there.
 fn typed_so_far(original: &[&str], typed: &BTreeSet<usize>) -> String {
     let is_documentation = |line: &str| line.starts_with("//!");
     let tests = original.iter().position(|line| *line == "#[cfg(test)]");
@@ -108,7 +110,7 @@ fn typed_so_far(original: &[&str], typed: &BTreeSet<usize>) -> String {
     lines.fold(String::new(), |text, (_, line)| text + line + "\n")
 }
 
-/// Types what a fence prints.
+/// Types the code of a fence.
 fn type_piece(copy: &ProjectCopy, fence: &Fence, own: &str, typed: &mut BTreeSet<usize>) {
     let original = support::project::read(fence.info);
     if fence.info == own {
@@ -126,7 +128,7 @@ fn type_piece(copy: &ProjectCopy, fence: &Fence, own: &str, typed: &mut BTreeSet
     }
 }
 
-/// What is wrong with a chapter for somebody who types along.
+/// Types a chapter, and finds what doesn't compile or isn't printed.
 fn faults(page: &Page, module: &str) -> Vec<String> {
     let own = format!("src/stages/{module}.rs");
     let copy = ProjectCopy::new(page.stage());
@@ -174,7 +176,7 @@ fn faults(page: &Page, module: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_typed_compiles_wherever_there_is_something_to_see() {
+fn typed_code_compiles_at_every_what_you_see_now() {
     for program in ["git", "bash", "rustc"] {
         let works = Command::new(program).arg("--version").output();
         if !works.is_ok_and(|output| output.status.success()) {

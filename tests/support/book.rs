@@ -1,19 +1,20 @@
-//! The pages of the book, and what stands on them.
+//! The pages of the book: their fences, their prose, their parts.
 
 use smtp_from_scratch::stages::STAGES;
 
-use super::project::{files, read, root};
+use super::project::read;
 
 /// One page: a chapter, an appendix, or the README.
 pub struct Page {
-    /// From the project's folder on: `docs/04-mail.md`.
+    /// The path in the project: `docs/04-mail.md`.
     pub path: String,
-    /// The stage that it teaches, if it is the chapter of one.
+    /// The stage that the page teaches, if it is a chapter.
     pub chapter: Option<usize>,
     pub text: String,
 }
 
 impl Page {
+    /// Reads the page at a path in the project.
     pub fn new(path: &str) -> Page {
         let name = path.rsplit('/').next().unwrap();
         let number = name.get(..2).and_then(|digits| digits.parse().ok());
@@ -24,18 +25,18 @@ impl Page {
         }
     }
 
-    /// The stage that its conversations are played against.
+    /// Returns the stage that the page's conversations are played against.
     pub fn stage(&self) -> usize {
         self.chapter.unwrap_or(STAGES.len())
     }
 
-    /// Where a line is, for a message.
+    /// Names a line in a report: `docs/04-mail.md:12`.
     pub fn at(&self, line: usize) -> String {
         format!("{}:{line}", self.path)
     }
 }
 
-/// The chapters that teach a stage.
+/// Reads the chapters, one for each stage.
 pub fn chapters() -> Vec<Page> {
     STAGES
         .iter()
@@ -43,26 +44,17 @@ pub fn chapters() -> Vec<Page> {
         .collect()
 }
 
-/// Every page that we print.
-pub fn pages() -> Vec<Page> {
-    let mut pages: Vec<Page> = files("docs", "md")
-        .iter()
-        .map(|path| Page::new(path.strip_prefix(root()).unwrap().to_str().unwrap()))
-        .collect();
-    pages.push(Page::new("README.md"));
-    pages
-}
-
 /// A block between three backquotes.
 pub struct Fence<'page> {
     pub kind: &'page str,
-    /// What follows the kind: a file, or flags.
+    /// What follows the kind, such as a file or flags.
     pub info: &'page str,
-    /// The number of its first line, and its lines.
+    /// The number of the first line within the fence.
     pub start: usize,
     pub lines: Vec<&'page str>,
 }
 
+/// Finds the fences of a page.
 pub fn fences(text: &str) -> Vec<Fence<'_>> {
     let mut found = Vec::new();
     let mut lines = (1..).zip(text.lines());
@@ -84,7 +76,7 @@ pub fn fences(text: &str) -> Vec<Fence<'_>> {
     found
 }
 
-/// The numbered lines outside the fences.
+/// Returns the numbered lines outside of the fences.
 pub fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let fences = fences(text);
     (1..).zip(text.lines()).filter(move |(number, _)| {
@@ -94,18 +86,20 @@ pub fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Panics with all the faults at once, so that they can be mended at once.
+/// Panics with all faults at once.
 #[track_caller]
 pub fn assert_faultless(faults: &[String]) {
     assert!(faults.is_empty(), "\n\n{}\n", faults.join("\n\n"));
 }
 
-/// The indices of the lines in `whole` that `printed` is a run of, but for what was left out where
-/// `is_gap` says so.
+/// Finds the lines of `printed` in `whole`, one after the other.
+///
+/// Where `is_gap` is true, lines of `whole` may be left out. Returns the index in `whole` of each
+/// printed line.
 ///
 /// # Errors
-/// The index of the first line in `printed` for which there is no place, and the index of the line in
-/// `whole` that stands where it should, if the lines before it had a place.
+/// The index of the first printed line that isn't found. If the line before it is found, also the
+/// index of the line that `whole` has instead.
 pub fn run_of(
     printed: &[&str],
     whole: &[&str],
@@ -141,17 +135,14 @@ pub fn run_of(
     Err(furthest)
 }
 
-/// What stands for lines of code that are left out.
+/// Returns whether a line stands for lines of code that are left out.
 pub fn is_code_gap(line: &str) -> bool {
     line.trim() == "// ..."
 }
 
-/// What stands for lines of output that are left out.
-pub fn is_output_gap(line: &str) -> bool {
-    line == "..."
-}
-
-/// The parts of a text that begin with a heading of this level, with the number of its line.
+/// Splits a text at its headings of one level.
+///
+/// Each part begins with its heading, and has the number of that line.
 pub fn parts<'text>(text: &'text str, level: &str) -> Vec<(usize, Vec<&'text str>)> {
     let headings: Vec<usize> = prose(text)
         .filter(|(_, line)| line.starts_with(level))

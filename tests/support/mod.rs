@@ -6,12 +6,10 @@
 
 pub mod book;
 pub mod conversation;
-pub mod links;
 pub mod maildir;
 pub mod player;
 pub mod program;
 pub mod project;
-pub mod shell;
 pub mod target;
 pub mod zoo;
 

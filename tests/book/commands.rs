@@ -1,0 +1,170 @@
+//! Commands and flags: a reader can type what a page prints.
+
+use smtp_from_scratch::cli;
+use smtp_from_scratch::stages::{self, STAGES};
+
+use crate::cargo_test::cargo_test_fault;
+use crate::pages;
+use crate::shell::shell_commands;
+use crate::support::book::{Page, assert_faultless, fences, prose};
+use crate::support::project::{read, root};
+
+/// Programs of others that a page may use.
+const OTHER_PROGRAMS: [&str; 7] = ["curl", "echo", "head", "printf", "python3", "sleep", "yes"];
+
+#[test]
+fn every_command_can_be_typed() {
+    let mut faults = Vec::new();
+    let mut commands = 0;
+    for page in pages() {
+        for (number, line) in command_lines(&page) {
+            for words in shell_commands(line) {
+                commands += 1;
+                let fault = command_fault(&words).or_else(|| stage_fault(&page, &words));
+                faults.extend(fault.map(|fault| {
+                    let place = page.at(number);
+                    format!(
+                        "{place}: the page prints\n    {line}\nbut {fault}\nto do: print what works"
+                    )
+                }));
+            }
+        }
+    }
+    assert_faultless(&faults);
+    assert!(commands >= STAGES.len());
+}
+
+/// Finds the numbered lines of shell: those in fences, and those in prose.
+fn command_lines(page: &Page) -> Vec<(usize, &str)> {
+    let starts = ["cargo ", "scripts/", "SMTP_SERVER="];
+    let fences = fences(&page.text);
+    let shell = fences.iter().filter(|fence| fence.kind == "sh");
+    let fenced = shell.flat_map(|fence| (fence.start..).zip(fence.lines.iter().copied()));
+    let spans = prose(&page.text).flat_map(|(number, line)| {
+        let typed = move |span: &&str| starts.iter().any(|start| span.starts_with(start));
+        let spans = code_spans(line).filter(typed);
+        spans.map(move |span| (number, span))
+    });
+    fenced.chain(spans).collect()
+}
+
+/// Finds the pieces of code within a line: `like this`.
+fn code_spans(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+/// Finds a fault in a command.
+fn command_fault(words: &[String]) -> Option<String> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["cargo", "run", ref arguments @ ..] => cargo_run_fault(arguments),
+        ["cargo", "test", ref arguments @ ..] => cargo_test_fault(arguments),
+        [
+            "cargo",
+            "build" | "check" | "doc" | "install" | "new" | "init",
+            ..,
+        ] => None,
+        ["nc", "127.0.0.1" | "localhost", "2525"] => None,
+        ["nc", ..] => Some("the server listens on 127.0.0.1 2525".to_string()),
+        [script, ref arguments @ ..] if script.starts_with("scripts/") => {
+            script_fault(script, arguments)
+        }
+        [program, ..] if OTHER_PROGRAMS.contains(&program) => None,
+        _ => Some(format!(
+            "this test doesn't know `{}` (if it is right, add it to the test)",
+            words.join(" ")
+        )),
+    }
+}
+
+/// Finds a fault in the arguments of `cargo run`.
+fn cargo_run_fault(arguments: &[&str]) -> Option<String> {
+    let at = arguments.iter().position(|word| *word == "--");
+    let (of_cargo, of_ours) = arguments.split_at(at.unwrap_or(arguments.len()));
+    let known = ["--release", "--quiet", "--features", "log"];
+    if let Some(word) = of_cargo.iter().find(|word| !known.contains(word)) {
+        return Some(format!("cargo run takes no {word}"));
+    }
+    let ours = of_ours.iter().skip(1).map(Into::into);
+    cli::parse(ours).err().map(|error| error.to_string())
+}
+
+/// Finds a fault in the call of a script.
+fn script_fault(script: &str, arguments: &[&str]) -> Option<String> {
+    if !root().join(script).is_file() {
+        return Some(format!("there is no {script}"));
+    }
+    let takes_stage = ["scripts/talk.sh", "scripts/type-along.sh"].contains(&script);
+    match arguments {
+        [] => None,
+        [stage] if takes_stage && stages::find(stage).is_some() => None,
+        [name] if is_situation(script, name) => None,
+        [server] if script == "scripts/clients.sh" && server.contains(':') => None,
+        _ => Some(format!("{script} doesn't take {}", arguments.join(" "))),
+    }
+}
+
+/// Returns whether a script has a situation of this name, as `scripts/hostile.sh` has.
+fn is_situation(script: &str, name: &str) -> bool {
+    let text = read(script);
+    let mut lines = text.lines();
+    let names = lines.find_map(|line| line.strip_prefix("names=(")?.strip_suffix(')'));
+    names.is_some_and(|names| names.split(' ').any(|known| known == name))
+}
+
+/// Finds a stage in a command that isn't the one of the chapter.
+fn stage_fault(page: &Page, words: &[String]) -> Option<String> {
+    let own = page.chapter?.to_string();
+    let mut pairs = words.windows(2);
+    let other = pairs.find(|pair| {
+        ["--stage", "scripts/type-along.sh"].contains(&pair[0].as_str()) && pair[1] != own
+    })?;
+    Some(format!("it says stage {}", other[1]))
+}
+
+#[test]
+fn every_flag_in_the_text_is_in_the_usage() {
+    let usage = cli::usage();
+    let flags: Vec<&str> = usage.split_whitespace().collect();
+    let mut faults = Vec::new();
+    for page in pages() {
+        for (number, line) in prose(&page.text) {
+            for span in code_spans(line) {
+                let flag = span.split([' ', '=']).next().unwrap_or_default();
+                if flag.starts_with("--") && !flags.contains(&flag) {
+                    faults.push(format!("{}: there is no flag {flag}", page.at(number)));
+                }
+            }
+        }
+    }
+    assert_faultless(&faults);
+}
+
+#[test]
+fn a_command_that_fails_is_reported() {
+    let fault = |line: &str| {
+        let commands = shell_commands(line);
+        commands.iter().find_map(|words| command_fault(words))
+    };
+    for good in [
+        "cargo run -- --stage 4   # the server",
+        "cargo run --release --features log",
+        "(sleep 1; printf 'a; b | c\\r\\n') | nc 127.0.0.1 2525",
+        "SMTP_SERVER=127.0.0.1:2525 cargo test --test type_along",
+        "scripts/talk.sh 4",
+    ] {
+        assert_eq!(fault(good), None, "{good}");
+    }
+    for bad in [
+        "cargo run -- --stege 4",
+        "cargo run -- --stage 99",
+        "cargo run --fast",
+        "cargo test --test type_alone",
+        "printf 'x' | ncc 127.0.0.1 2525",
+        "nc 127.0.0.1 2552",
+        "scripts/tlak.sh 4",
+        "scripts/talk.sh 99",
+    ] {
+        assert!(fault(bad).is_some(), "{bad}");
+    }
+}

@@ -1,0 +1,155 @@
+//! Conversations: the server of the chapter says what the page says, in every split.
+
+use smtp_from_scratch::cli::{self, Request};
+use smtp_from_scratch::stages::STAGES;
+
+use crate::pages;
+use crate::support::book::{Page, assert_faultless, fences};
+use crate::support::conversation::{Conversation, Step};
+use crate::support::player::{SPLITS, Split, play};
+use crate::support::target::{Target, start};
+
+/// The flags that change the server of a conversation.
+const FLAGS: [&str; 5] = [
+    "--hostname",
+    "--max-size",
+    "--max-recipients",
+    "--domain",
+    "--timeout",
+];
+
+/// A conversation on a page.
+pub struct Printed<'page> {
+    /// The flags of its server.
+    pub flags: Vec<&'page str>,
+    /// The number of its first line.
+    pub start: usize,
+    pub lines: Vec<&'page str>,
+    /// What the server prints meanwhile: the number of the first line, and the lines.
+    pub terminal: Option<(usize, Vec<&'page str>)>,
+}
+
+#[test]
+fn every_conversation_is_true() {
+    let mut faults = Vec::new();
+    let mut count = 0;
+    for page in pages() {
+        for printed in conversations(&page) {
+            count += 1;
+            match server_of(&page, &printed) {
+                Ok(server) => faults.extend(conversation_fault(&page, &printed, &server)),
+                Err(fault) => faults.push(format!("{}: {fault}", page.at(printed.start - 1))),
+            }
+        }
+    }
+    assert_faultless(&faults);
+    assert!(count >= STAGES.len());
+}
+
+/// Finds the conversations of a page, each with the terminal output after it.
+pub fn conversations(page: &Page) -> Vec<Printed<'_>> {
+    let mut found: Vec<Printed> = Vec::new();
+    for fence in fences(&page.text) {
+        match fence.kind {
+            "smtp" => found.push(Printed {
+                flags: fence.info.split_whitespace().collect(),
+                start: fence.start,
+                lines: fence.lines,
+                terminal: None,
+            }),
+            "terminal" => {
+                let place = page.at(fence.start);
+                let Some(before) = found.last_mut() else {
+                    panic!("{place}: there is no conversation before it");
+                };
+                assert!(
+                    before.terminal.is_none(),
+                    "{place}: a conversation has one output"
+                );
+                before.terminal = Some((fence.start, fence.lines));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Starts the server of the page's stage, with the flags of the conversation.
+fn server_of(page: &Page, printed: &Printed) -> Result<Target, String> {
+    let mut words = printed.flags.iter();
+    if let Some(flag) = words.find(|word| word.starts_with("--") && !FLAGS.contains(word)) {
+        return Err(format!("{flag} would change nothing in this test"));
+    }
+    let flags = printed.flags.join(" ");
+    let Ok(Request::Serve(asked)) = cli::parse(printed.flags.iter().map(Into::into)) else {
+        return Err(format!("the program doesn't take these flags: {flags}"));
+    };
+    let mut server = start(page.stage(), |settings| {
+        settings.hostname = asked.settings.hostname;
+        settings.max_size = asked.settings.max_size;
+        settings.max_recipients = asked.settings.max_recipients;
+        settings.domains = asked.settings.domains;
+        settings.timeout = asked.settings.timeout;
+    });
+    if !flags.is_empty() {
+        server.command += &format!(" {flags}");
+    }
+    Ok(server)
+}
+
+/// Plays a conversation in every split, up to the first that differs.
+fn conversation_fault(page: &Page, printed: &Printed, server: &Target) -> Option<String> {
+    let conversation = parsed(page, printed.start, &printed.lines);
+    // Four waits for a timeout show no more than one.
+    let splits = match printed.flags.contains(&"--timeout") {
+        true => &SPLITS[..1],
+        false => &SPLITS,
+    };
+    let mut splits = splits.iter();
+    let story = splits.find_map(|&split| play(server, &conversation, split).err());
+    story.map(|story| with_place(&story))
+}
+
+/// Reads the lines of a conversation; `start` is the number of the first.
+pub fn parsed(page: &Page, start: usize, lines: &[&str]) -> Conversation {
+    let mut steps = vec![Step::Place(page.at(start))];
+    for (number, line) in (start..).zip(lines) {
+        let place = page.at(number);
+        let starts = ["S:", "C:", "{"];
+        let in_notation = starts.iter().any(|start| line.starts_with(start));
+        assert!(in_notation, "{place}: not in the notation: {line}");
+        steps.push(Step::Place(place));
+        steps.extend(Conversation::parse(line).steps);
+    }
+    Conversation { steps }
+}
+
+/// Puts the place of the line before a player's story.
+pub fn with_place(story: &str) -> String {
+    let place = story.lines().find_map(|line| line.strip_prefix("where: "));
+    format!(
+        "{}: {story}to do: print what the server says; if the server is wrong, correct the server",
+        place.expect("every line of a page has a place")
+    )
+}
+
+#[test]
+fn a_changed_reply_is_reported_with_its_line() {
+    let page = Page {
+        path: "docs/x.md".to_string(),
+        chapter: Some(3),
+        text: "```smtp\nS: 220 localhost ESMTP ready\nC: NOOP\nS: 502 ...\n```\n\
+               ```smtp\nS: 220 ...\nC: HELO\nS: 501 Your name, pleese\n```\n"
+            .to_string(),
+    };
+    let server = start(page.stage(), |_| ());
+    let mut stories = conversations(&page).into_iter().map(|printed| {
+        let conversation = parsed(&page, printed.start, &printed.lines);
+        play(&server, &conversation, Split::LineByLine).err()
+    });
+    assert_eq!(stories.next().unwrap(), None);
+    let story = stories.next().unwrap().unwrap();
+    for part in ["where: docs/x.md:9\n", "pleese", "Your name, please"] {
+        assert!(story.contains(part), "{story}");
+    }
+}
