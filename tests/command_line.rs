@@ -18,7 +18,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_first_line_tells_the_real_port() {
+fn the_first_line_has_the_real_port() {
     let server = Server::start(&[]);
     let port: u16 = server
         .address
@@ -35,7 +35,7 @@ fn the_first_line_tells_the_real_port() {
 }
 
 #[test]
-fn the_whole_tower_is_the_default() {
+fn the_last_stage_is_the_default() {
     let server = Server::start(&[]);
     let replies =
         server.talk(b"HELO c\nMAIL FROM:<a@b.c>\nRCPT TO:<d@e.f>\nDATA\nhi\n.\nRSET\nNOOP\nQUIT\n");
@@ -66,7 +66,7 @@ fn a_stage_is_chosen_by_number_or_name() {
 }
 
 #[test]
-fn a_name_is_taken_as_the_address_to_listen_on() {
+fn a_host_name_is_accepted_as_the_address_to_listen_on() {
     let server = Server::start(&["--listen", "localhost:0"]);
     assert!(server.talk(b"QUIT\r\n").contains("221 "));
 }
@@ -94,7 +94,7 @@ fn flags_reach_the_conversation() {
 fn the_conversation_is_shown_in_the_notation_and_numbered() {
     let server = Server::start(&["--hostname", "mail.example"]);
 
-    // Two clients in turns: each waits for its reply, so the order is theirs.
+    // The two clients take turns, and each waits for its reply, so the order is fixed.
     let mut one = server.connect();
     one.hears_codes(&["220"]);
     let mut two = server.connect();
@@ -178,7 +178,7 @@ fn a_finished_mail_is_shown() {
 }
 
 #[test]
-fn stages_1_and_2_show_what_they_hear() {
+fn stages_1_and_2_show_every_line_they_receive() {
     let server = Server::start(&["--stage", "1"]);
     let mut client = server.connect();
     client.says(b"Hello\r\nAUTH PLAIN secret\r\n");
@@ -219,7 +219,7 @@ fn stages_1_and_2_show_what_they_hear() {
 }
 
 #[test]
-fn of_a_large_mail_the_start_is_shown() {
+fn the_start_of_a_large_mail_is_shown() {
     let server = Server::start(&[]);
     let many = "Name: value\r\n".repeat(25) + "\r\n" + &"line\r\n".repeat(30) + &"x".repeat(600);
     server.talk(
@@ -250,7 +250,7 @@ fn of_a_large_mail_the_start_is_shown() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn without_files_left_mails_are_451_and_clients_wait_and_the_server_lives() {
+fn without_free_files_mail_is_answered_with_451_and_new_clients_wait() {
     let server = Server::spawned(serving_within("-n 64", ""));
     let warning = server.next_line();
     assert!(
@@ -263,7 +263,7 @@ fn without_files_left_mails_are_451_and_clients_wait_and_the_server_lives() {
         client
     };
     let begun = ["220", "250", "250", "250", "354"];
-    // Each has a connection and a file.
+    // Each of these clients has a connection and a file.
     let first: Vec<Client> = (0..24)
         .map(|_| {
             let mut client = begin();
@@ -271,10 +271,10 @@ fn without_files_left_mails_are_451_and_clients_wait_and_the_server_lives() {
             client
         })
         .collect();
-    // For these not even the connections are left, as long as the others are busy.
+    // For these clients no connection is free while the others are busy.
     let waiting: Vec<Client> = (0..16).map(|_| begin()).collect();
     server.lines_until(&["cannot take in a client: "]);
-    let mut kept = 0;
+    let mut stored = 0;
     let mut clients: Vec<Client> = Vec::new();
     for (mut client, is_waiting) in first
         .into_iter()
@@ -287,18 +287,18 @@ fn without_files_left_mails_are_451_and_clients_wait_and_the_server_lives() {
         }
         let reply = client.hears();
         match &reply[..3] {
-            "250" => kept += 1,
+            "250" => stored += 1,
             "451" => {}
             _ => panic!("{reply}"),
         }
         client.hears_codes(&["250"]);
         clients.push(client);
     }
-    assert!(kept >= 24);
-    assert_eq!(names(&server.folder.path().join("mail/new")).len(), kept);
+    assert!(stored >= 24);
+    assert_eq!(names(&server.folder.path().join("mail/new")).len(), stored);
     server.connect().hears_codes(&["421"]);
     drop(clients);
-    // Their threads end when they have seen that.
+    // The threads end when they notice that their clients are gone.
     while server.connect().hears().starts_with("421 ") {}
 }
 
@@ -350,7 +350,7 @@ fn quiet_shows_the_first_line_only() {
 }
 
 #[test]
-fn a_terminal_that_is_gone_stops_nobody() {
+fn a_closed_terminal_does_not_stop_the_server() {
     let folder = ScratchFolder::new();
     let mut command = serving(&[]);
     command.current_dir(folder.path());
@@ -362,7 +362,7 @@ fn a_terminal_that_is_gone_stops_nobody() {
         printed,
         folder,
     };
-    // As in `cargo run | head -1`: nobody will read what the server prints from here on.
+    // As in `cargo run | head -1`, nobody reads the server's output from here on.
     drop(stdout);
     for _ in 0..3 {
         assert!(server.talk(b"HELO c\r\nQUIT\r\n").contains("221 "));
@@ -370,7 +370,7 @@ fn a_terminal_that_is_gone_stops_nobody() {
 }
 
 #[test]
-fn help_and_version_are_printed_and_nothing_is_wrong() {
+fn help_and_version_are_printed_with_exit_code_0() {
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     let shown = text(&help.stdout);
@@ -402,7 +402,7 @@ fn help_and_version_are_printed_and_nothing_is_wrong() {
 }
 
 #[test]
-fn wrong_arguments_are_named_and_the_exit_code_is_2() {
+fn invalid_arguments_are_named_with_exit_code_2() {
     for (arguments, problem) in [
         (&["--sage", "4"][..], "--sage is not a flag"),
         (&["--sage=4"], "--sage is not a flag"),
@@ -479,7 +479,7 @@ fn wrong_arguments_are_named_and_the_exit_code_is_2() {
 
 #[cfg(unix)]
 #[test]
-fn an_argument_that_is_no_text_is_an_error_and_no_panic() {
+fn an_argument_that_is_not_utf_8_is_reported_with_exit_code_2() {
     use std::os::unix::ffi::OsStrExt;
 
     let argument = std::ffi::OsStr::from_bytes(b"--stage=\xff");
@@ -489,9 +489,9 @@ fn an_argument_that_is_no_text_is_an_error_and_no_panic() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_one_sentence_and_exit_code_1() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+fn a_port_in_use_is_reported_in_one_line_with_exit_code_1() {
+    let in_use = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = in_use.local_addr().unwrap().to_string();
     let output = run(&["--listen", &address]);
     let shown = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{shown}");
@@ -507,7 +507,7 @@ fn a_port_that_is_taken_is_one_sentence_and_exit_code_1() {
 }
 
 #[test]
-fn a_place_that_cannot_keep_mail_is_one_sentence_and_exit_code_1() {
+fn an_unusable_maildir_is_reported_in_one_line_with_exit_code_1() {
     let folder = ScratchFolder::new();
     let place = folder.path().join("file");
     fs::write(&place, "not a folder").unwrap();
@@ -523,7 +523,7 @@ fn a_place_that_cannot_keep_mail_is_one_sentence_and_exit_code_1() {
 }
 
 #[test]
-fn mail_is_kept_in_mail_unless_told_otherwise() {
+fn mail_is_stored_in_the_folder_mail_by_default() {
     let server = Server::start(&[]);
     let hello = server.lines_until(&["mail is kept in "]);
     assert_eq!(hello.last().unwrap(), "mail is kept in mail/new");
@@ -539,7 +539,7 @@ fn mail_is_kept_in_mail_unless_told_otherwise() {
 }
 
 #[test]
-fn to_forget_all_mail_is_announced() {
+fn discarding_all_mail_is_announced() {
     let session = b"HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n";
     for (arguments, announcement) in [
         (
@@ -560,7 +560,7 @@ fn to_forget_all_mail_is_announced() {
 }
 
 #[test]
-fn a_flag_that_means_nothing_to_a_stage_is_a_warning() {
+fn a_flag_without_effect_in_a_stage_is_reported() {
     for (stage, flags, warned) in [
         ("7", &["--maildir=x"][..], &["--maildir"][..]),
         (
@@ -588,7 +588,7 @@ fn a_flag_that_means_nothing_to_a_stage_is_a_warning() {
 }
 
 #[test]
-fn a_server_that_others_can_reach_warns_unless_it_knows_its_domains() {
+fn a_server_that_others_can_reach_warns_unless_it_has_domains() {
     let everywhere = ["--quiet", "--listen", "0.0.0.0:0"];
     let server = Server::start(&everywhere);
     let warning = server.next_line();
@@ -597,7 +597,7 @@ fn a_server_that_others_can_reach_warns_unless_it_knows_its_domains() {
         "{warning}"
     );
 
-    // Stage 8 can't refuse anybody.
+    // Stage 8 has no domains, so it accepts mail from everybody.
     let server = Server::start(&[&everywhere[..], &["--stage=8", "--domain=example.com"]].concat());
     server.lines_until(&["warning: whoever reaches 0.0.0.0:"]);
 
@@ -613,15 +613,15 @@ fn a_server_that_others_can_reach_warns_unless_it_knows_its_domains() {
 }
 
 #[test]
-fn an_address_of_another_machine_is_an_error_with_exit_code_1() {
-    // 192.0.2.0/24 is for documentation and nobody's (RFC 5737).
+fn an_address_of_another_machine_is_reported_with_exit_code_1() {
+    // 192.0.2.0/24 is for documentation, and no machine has such an address (RFC 5737).
     let output = run(&["--listen", "192.0.2.1:2525"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("This machine has no such address"));
 }
 
 #[test]
-fn a_command_line_without_an_end_takes_no_memory() {
+fn an_endless_command_line_takes_no_memory() {
     let server = Server::start(&["--quiet"]);
     let mut client = server.connect();
     client.hears_codes(&["220"]);

@@ -8,7 +8,7 @@ use smtp_from_scratch::stages::STAGES;
 use support::project::{code, files, modules, read, root, sources};
 
 #[test]
-fn the_table_of_stages_is_the_folder_of_stages() {
+fn the_table_of_stages_matches_the_folder_of_stages() {
     let mut in_folder: Vec<String> = files("src/stages", "rs")
         .iter()
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
@@ -30,7 +30,7 @@ fn a_stage_names_no_later_stage() {
             for (number, line) in source.lines().enumerate() {
                 assert!(
                     !line.contains(later.as_str()),
-                    "src/stages/{module}.rs:{} names {later}, which stands above it",
+                    "src/stages/{module}.rs:{} names {later}, a later stage",
                     number + 1
                 );
             }
@@ -38,7 +38,7 @@ fn a_stage_names_no_later_stage() {
     }
 }
 
-/// Each file at the foot says in its first lines which chapter introduces it.
+/// Compares with the chapter in the first lines of each shared file.
 #[test]
 fn a_stage_needs_nothing_of_a_later_chapter() {
     let chapter = |file: &str| {
@@ -82,8 +82,9 @@ fn the_foot_of_the_tower_names_no_stage() {
     }
 }
 
-/// Two verbs come up again: stage 8 receives the message of DATA in another way, since the one of stage 6
-/// holds it in memory, and stage 9 stands as a guard in front of RCPT.
+/// Allows two exceptions: stage 8 replaces DATA, and stage 9 guards RCPT.
+///
+/// DATA of stage 6 holds the message in memory, and that of stage 8 writes it to a file.
 #[test]
 fn a_verb_is_handled_in_exactly_one_stage() {
     let homes = [
@@ -105,12 +106,12 @@ fn a_verb_is_handled_in_exactly_one_stage() {
                 code(&source).any(|(_, line)| line.contains(&pattern))
             })
             .collect();
-        assert_eq!(handlers, home, "who handles {verb}");
+        assert_eq!(handlers, home, "the stages that handle {verb}");
     }
 }
 
 #[test]
-fn a_stage_hands_what_it_does_not_know_to_the_stage_below() {
+fn a_stage_hands_other_commands_to_the_stage_below() {
     let modules = modules();
     for pair in modules[2..].windows(2) {
         let source = read(format!("src/stages/{}.rs", pair[1]));
@@ -161,7 +162,7 @@ fn a_stage_has_unit_tests_a_doctest_and_a_test_file() {
 }
 
 #[test]
-fn there_is_no_dependency() {
+fn the_default_build_has_no_dependencies() {
     let manifest = read("Cargo.toml");
     let mut section = "";
     for line in manifest.lines() {
@@ -177,7 +178,7 @@ fn there_is_no_dependency() {
             );
         }
     }
-    // Cargo looks at the crates of an optional feature even when it is off, so they come along.
+    // Cargo needs the crates of an optional feature even when it is off, so they are part of the project.
     let mut vendored: Vec<_> = fs::read_dir(root().join(".cargo/vendor"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -208,7 +209,7 @@ fn there_is_no_unsafe_code() {
 }
 
 #[test]
-fn nothing_outside_the_tests_can_panic_by_a_word() {
+fn code_outside_the_tests_neither_panics_nor_prints() {
     let words = [
         ".unwrap()",
         ".expect(",
@@ -230,8 +231,8 @@ fn nothing_outside_the_tests_can_panic_by_a_word() {
 
 #[test]
 fn replies_have_one_exit() {
-    // Stage 1 speaks before there is a wire; everything else that a client hears goes through it. A
-    // Maildir writes to files.
+    // Stage 1 comes before the wire, and a Maildir writes to files. All other bytes for a client go
+    // through the wire.
     let allowed = [
         "src/wire.rs",
         "src/stages/stage01_echo.rs",

@@ -1,5 +1,4 @@
-//! The conversation player itself: what it takes for a match, and the story it tells when there is
-//! none.
+//! The conversation player itself: which lines match, and the story it tells when one doesn't.
 
 mod support;
 
@@ -9,7 +8,7 @@ use std::thread;
 
 use support::conversation::{Conversation, Step};
 use support::player::{Split, matches_pattern, play};
-use support::{plays, target};
+use support::{by_default, plays, plays_in, target};
 
 #[test]
 fn a_line_differs_at_its_first_wrong_byte() {
@@ -53,25 +52,25 @@ fn the_notation_is_read() {
 
 #[test]
 #[should_panic(expected = "neither S: nor C: nor {...}: c: HELO")]
-fn a_line_in_no_notation_fails_the_test() {
+fn a_line_outside_the_notation_fails_the_test() {
     Conversation::parse("c: HELO client.example");
 }
 
 #[test]
-#[should_panic(expected = "who closes what? {the server closes teh connection}")]
+#[should_panic(expected = "which side closes? {the server closes teh connection}")]
 fn a_mistyped_narration_fails_the_test() {
     Conversation::parse("{the server closes teh connection}");
 }
 
 #[test]
-#[should_panic(expected = "`...` stands at the end of a line only")]
+#[should_panic(expected = "`...` belongs at the end of a line only")]
 fn dots_within_an_expected_line_fail_the_test() {
     Conversation::parse("S: 250 ... and more");
 }
 
-/// What the player says when a conversation goes another way with a stage.
+/// Tells the story of a conversation that goes differently with a stage.
 fn story(stage: usize, text: &str, split: Split) -> String {
-    let server = target::start(stage, |_| ());
+    let server = target::start(stage, by_default);
     play(&server, &Conversation::parse(text), split).unwrap_err()
 }
 
@@ -122,7 +121,7 @@ fn the_story_of_a_cut_says_that_the_cut_matters() {
 }
 
 #[test]
-fn a_long_story_is_told_by_its_ends() {
+fn a_long_story_shows_its_start_and_its_end() {
     let lines = "C: HULLO\nS: 500 ...\n".repeat(1000);
     let told = story(
         3,
@@ -138,8 +137,8 @@ fn a_long_story_is_told_by_its_ends() {
 }
 
 #[test]
-fn a_server_that_is_gone_is_said_to_be_gone() {
-    let mut server = target::start(3, |_| ());
+fn a_server_that_is_gone_is_reported() {
+    let mut server = target::start(3, by_default);
     server.address = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -149,7 +148,7 @@ fn a_server_that_is_gone_is_said_to_be_gone() {
 }
 
 #[test]
-fn a_reply_too_many_is_noticed() {
+fn an_extra_reply_is_reported() {
     let told = story(3, "S: 220 ...\nC: HELO", Split::LineByLine);
     assert!(
         told.contains(
@@ -160,7 +159,7 @@ fn a_reply_too_many_is_noticed() {
 }
 
 #[test]
-fn a_connection_that_stays_open_is_noticed() {
+fn a_connection_that_stays_open_is_reported() {
     let told = story(
         7,
         "S: 220 ...\nC: QUIT now\nS: 501 ...\nC: NOOP\n{the server closes the connection}",
@@ -173,7 +172,7 @@ fn a_connection_that_stays_open_is_noticed() {
 }
 
 #[test]
-fn a_connection_that_closes_too_soon_is_noticed() {
+fn a_connection_that_closes_too_soon_is_reported() {
     let told = story(
         7,
         "S: 220 ...\nC: QUIT\nS: 221 ...\nC: NOOP\nS: 250 ...",
@@ -187,10 +186,10 @@ fn a_connection_that_closes_too_soon_is_noticed() {
 }
 
 #[test]
-fn a_reply_of_many_lines_is_one_reply() {
+fn a_multiline_reply_is_one_reply() {
     // A server with extensions, which our stages don't have yet.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut server = target::start(3, |_| ());
+    let mut server = target::start(3, by_default);
     server.address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
@@ -209,8 +208,7 @@ fn a_reply_of_many_lines_is_one_reply() {
         "S: 220 ...\nC: EHLO client.example\nS: 250-many.example\nS: 250-SIZE ...\nS: 250 HELP",
     ];
     for text in either_way {
-        play(&server, &Conversation::parse(text), Split::LineByLine)
-            .unwrap_or_else(|divergence| panic!("{divergence}"));
+        plays_in(&server, &Conversation::parse(text), Split::LineByLine);
     }
     let text = "S: 220 ...\nC: EHLO client.example\nS: 250-many.example\nS: 250-SIZE 2000";
     let told = play(&server, &Conversation::parse(text), Split::LineByLine).unwrap_err();
@@ -222,9 +220,9 @@ fn a_reply_of_many_lines_is_one_reply() {
 
 #[test]
 #[should_panic(expected = "there is no stage in 90..")]
-fn a_test_of_no_stage_fails() {
+fn a_test_without_a_stage_fails() {
     if target::external().is_some() {
-        panic!("there is no stage in 90.., for an external server neither");
+        panic!("there is no stage in 90.., and none for an external server");
     }
     plays(90.., "S: 220 ...");
 }

@@ -2,12 +2,13 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
 use smtp_from_scratch::stages::stage01_echo::LONGEST_PIECE;
+use support::program::Client;
 use support::zoo::{Mistake, catches};
-use support::{documented_conversation, needs_our_own_server, plays, target};
+use support::{by_default, documented_conversation, own_server, plays, target};
 
 #[test]
 fn the_conversation_in_the_documentation_is_true() {
@@ -49,7 +50,7 @@ fn an_echo_of_each_read_is_caught() {
 }
 
 #[test]
-fn a_line_comes_back_as_it_went_whatever_its_bytes() {
+fn a_line_of_any_bytes_comes_back_unchanged() {
     plays(
         1..=1,
         r#"
@@ -82,85 +83,64 @@ fn a_line_longer_than_the_buffer_comes_back_as_one_line() {
     plays(1..=1, &format!("C: {line}\nS: Server says: {line}"));
 }
 
-/// A client that can wait.
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    fn connect(server: &target::Target) -> Client {
-        let stream = TcpStream::connect(server.address).unwrap();
-        stream.set_read_timeout(Some(server.patience)).unwrap();
-        Client(BufReader::new(stream))
-    }
-
-    fn says(&self, bytes: &[u8]) {
-        self.0.get_ref().write_all(bytes).unwrap();
-    }
-
-    fn hears(&mut self) -> String {
-        let mut line = String::new();
-        if let Err(error) = self.0.read_line(&mut line) {
-            panic!("the server says nothing: {error}");
-        }
-        line
-    }
-}
-
 #[test]
-fn a_client_that_says_nothing_keeps_nobody_waiting() {
+fn a_silent_client_does_not_delay_the_others() {
     for server in target::targets(&(1..=1)) {
-        let mut silent = Client::connect(&server);
-        let mut unfinished = Client::connect(&server);
+        let mut silent = Client::connected(server.address);
+        let mut unfinished = Client::connected(server.address);
         unfinished.says(b"half a l");
         for number in 0..50 {
-            let mut other = Client::connect(&server);
+            let mut other = Client::connected(server.address);
             other.says(b"hello\n");
-            assert_eq!(other.hears(), "Server says: hello\n", "client {number}");
+            assert_eq!(
+                other.hears_whole_line(),
+                "Server says: hello\n",
+                "client {number}"
+            );
         }
         unfinished.says(b"ine\n");
-        assert_eq!(unfinished.hears(), "Server says: half a line\n");
+        assert_eq!(unfinished.hears_whole_line(), "Server says: half a line\n");
         silent.says(b"at last\n");
-        assert_eq!(silent.hears(), "Server says: at last\n");
+        assert_eq!(silent.hears_whole_line(), "Server says: at last\n");
     }
 }
 
 #[test]
-fn a_client_that_breaks_off_ends_nobody_else_s_conversation() {
+fn a_client_that_breaks_off_ends_only_its_own_conversation() {
     for server in target::targets(&(1..=1)) {
-        let mut bystander = Client::connect(&server);
+        let mut bystander = Client::connected(server.address);
         for _ in 0..20 {
-            // Closed with an answer unread: the server is told by a reset, not by a polite end.
-            Client::connect(&server).says(b"hello\n");
+            // Closing with an answer unread sends the server a reset, not an orderly end.
+            Client::connected(server.address).says(b"hello\n");
         }
         bystander.says(b"still here\n");
-        assert_eq!(bystander.hears(), "Server says: still here\n");
+        assert_eq!(bystander.hears_whole_line(), "Server says: still here\n");
     }
 }
 
 #[test]
-fn what_never_ends_is_echoed_piece_by_piece() {
-    if !needs_our_own_server() {
-        return;
-    }
-    // Eight megabytes without a line end go out, and all of it comes back before the end comes: the
-    // server keeps none of it.
-    let server = target::start(1, |_| ());
-    let size = 8192 * LONGEST_PIECE;
-    let mut reading = TcpStream::connect(server.address).unwrap();
-    reading.set_read_timeout(Some(server.patience)).unwrap();
-    let mut writing = reading.try_clone().unwrap();
-    let writer = std::thread::spawn(move || {
-        let block = vec![b'x'; 64 * 1024];
-        for _ in 0..size / block.len() {
-            writing.write_all(&block).unwrap();
+fn an_endless_line_is_echoed_piece_by_piece() {
+    own_server(1, by_default, |server| {
+        let size = 8192 * LONGEST_PIECE;
+        let mut reading = TcpStream::connect(server.address).unwrap();
+        reading.set_read_timeout(Some(server.patience)).unwrap();
+        let mut writing = reading.try_clone().unwrap();
+        let writer = std::thread::spawn(move || {
+            let block = vec![b'x'; 64 * 1024];
+            for _ in 0..size / block.len() {
+                writing.write_all(&block).unwrap();
+            }
+        });
+        // Eight megabytes without a line end go out, and all of them come back before the line
+        // ends: the server stores none of them.
+        let mut received = vec![0; b"Server says: ".len() + size];
+        if let Err(error) = reading.read_exact(&mut received) {
+            panic!("the server waits for the end of the line: {error}");
         }
+        let line = received.strip_prefix(b"Server says: ").unwrap();
+        assert!(line.iter().all(|&byte| byte == b'x'));
+        writer.join().unwrap();
+        reading.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(reading.read(&mut received).unwrap(), 0, "nothing more");
     });
-    let mut received = vec![0; b"Server says: ".len() + size];
-    if let Err(error) = reading.read_exact(&mut received) {
-        panic!("the server waits for the end of the line: {error}");
-    }
-    let line = received.strip_prefix(b"Server says: ").unwrap();
-    assert!(line.iter().all(|&byte| byte == b'x'));
-    writer.join().unwrap();
-    reading.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(reading.read(&mut received).unwrap(), 0, "nothing more");
 }

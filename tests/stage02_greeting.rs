@@ -32,7 +32,7 @@ fn a_greeting_that_ends_in_a_bare_lf_is_caught() {
 }
 
 #[test]
-fn what_the_client_says_is_received_and_not_answered() {
+fn commands_are_received_and_not_answered() {
     not_yet(
         2..=2,
         r#"

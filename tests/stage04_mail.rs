@@ -2,20 +2,9 @@
 
 mod support;
 
+use support::preamble::{begun, greeted};
 use support::zoo::{Mistake, catches};
 use support::{documented_conversation, ours_plays, plays};
-
-/// A session from the greeting to a HELO, and then `lines`.
-fn greeted(lines: &str) -> String {
-    format!(
-        "
-        S: 220 ...
-        C: EHLO client.example
-        S: 250 ...
-        {lines}
-        "
-    )
-}
 
 #[test]
 fn the_conversation_in_the_documentation_is_true() {
@@ -24,7 +13,7 @@ fn the_conversation_in_the_documentation_is_true() {
 }
 
 #[test]
-fn mail_before_helo_is_503() {
+fn mail_before_helo_is_refused_with_503() {
     plays(
         4..,
         "
@@ -42,7 +31,7 @@ fn mail_before_helo_is_503() {
 }
 
 #[test]
-fn a_helo_that_was_refused_is_no_helo() {
+fn mail_after_a_refused_helo_is_refused_with_503() {
     plays(
         4..,
         "
@@ -58,13 +47,11 @@ fn a_helo_that_was_refused_is_no_helo() {
 }
 
 #[test]
-fn a_second_mail_is_503_and_the_first_stands() {
+fn a_second_mail_is_refused_with_503_and_the_first_stays() {
     plays(
         4..,
-        &greeted(
+        &begun(
             "
-            C: MAIL FROM:<ada@example.org>
-            S: 250 ...
             {4.1.4: MAIL must not come while a transaction is open}
             C: MAIL FROM:<eve@example.org>
             S: 503 ...
@@ -76,13 +63,11 @@ fn a_second_mail_is_503_and_the_first_stands() {
 }
 
 #[test]
-fn ehlo_and_helo_forget_the_transaction() {
+fn ehlo_and_helo_drop_the_transaction() {
     plays(
         4..,
-        &greeted(
+        &begun(
             "
-            C: MAIL FROM:<ada@example.org>
-            S: 250 ...
             {4.1.4: EHLO may be issued again at any time}
             C: EHLO client.example
             S: 250 ...
@@ -102,20 +87,18 @@ fn ehlo_and_helo_forget_the_transaction() {
 #[test]
 fn state_kept_after_ehlo_is_caught() {
     catches(
-        ehlo_and_helo_forget_the_transaction,
+        ehlo_and_helo_drop_the_transaction,
         Mistake::StateKeptAfterEhlo,
         "a new EHLO resets the session as RSET does",
     );
 }
 
 #[test]
-fn a_refused_helo_keeps_the_transaction() {
+fn a_refused_helo_leaves_the_transaction_open() {
     plays(
         4..,
-        &greeted(
+        &begun(
             "
-            C: MAIL FROM:<ada@example.org>
-            S: 250 ...
             {4.1.1.1: HELO takes a name}
             C: HELO
             S: 501 ...
@@ -127,19 +110,20 @@ fn a_refused_helo_keeps_the_transaction() {
     );
 }
 
-/// One MAIL after another, each refused with `code`, and then a good one.
-fn refused(code: u16, arguments: &[&str], why: &str) {
-    let lines: String = arguments
+/// Plays refused MAILs, one for each row, and then a valid one.
+///
+/// A row has the rest of the line after the verb, and the reason why it breaks `rule`.
+fn refused(code: u16, rule: &str, rows: &[(&str, &str)]) {
+    let lines: String = rows
         .iter()
-        .map(|argument| format!("C: MAIL{argument}\nS: {code} ...\n"))
+        .map(|(argument, why)| format!("{{{rule}: {why}}}\nC: MAIL{argument}\nS: {code} ...\n"))
         .collect();
     plays(
         4..,
         &greeted(&format!(
             "
-            {{{why}}}
             {lines}
-            {{4.1.4: a refused MAIL begins nothing}}
+            {{4.1.4: a refused MAIL doesn't begin a transaction}}
             C: MAIL FROM:<ada@example.org>
             S: 250 ...
             "
@@ -148,99 +132,106 @@ fn refused(code: u16, arguments: &[&str], why: &str) {
 }
 
 #[test]
-fn mail_without_a_path_is_501() {
+fn mail_without_a_path_is_refused_with_501() {
     refused(
         501,
-        &[
-            "",
-            " ",
-            " FROM",
-            " FROM:",
-            " FROM:<",
-            " FROM:>",
-            " ada@example.org",
-            " TO:<ada@example.org>",
-        ],
         "4.1.1.2: MAIL without its colon or its path is a syntax error, not a reason to fall over",
+        &[
+            ("", "no argument"),
+            (" ", "a space and no argument"),
+            (" FROM", "no colon"),
+            (" FROM:", "no path"),
+            (" FROM:<", "a bracket opens, and the line ends"),
+            (" FROM:>", "a closing bracket alone"),
+            (" ada@example.org", "no FROM:"),
+            (" TO:<ada@example.org>", "the word of RCPT"),
+        ],
     );
 }
 
 #[test]
 fn a_server_that_panics_without_a_colon_is_caught() {
     catches(
-        mail_without_a_path_is_501,
+        mail_without_a_path_is_refused_with_501,
         Mistake::PanicsWithoutColon,
         "MAIL without its colon or its path is a syntax error",
     );
 }
 
 #[test]
-fn a_path_against_the_grammar_is_501() {
+fn an_invalid_path_is_refused_with_501() {
     refused(
         501,
-        &[
-            " FROM:<ada>",
-            " FROM:<ada@>",
-            " FROM:<@example.org>",
-            " FROM:<ada@example.org",
-            " FROM:<ada@example..org>",
-            " FROM:<ada@-example.org>",
-            " FROM:<a..da@example.org>",
-            " FROM:<ada lovelace@example.org>",
-            r#" FROM:<"ada@example.org>"#,
-            " FROM:<ada@[127.0.0.256]>",
-            " FROM:<ada@[IPv6:nonsense]>",
-            " FROM:<@relay.example>",
-        ],
         "4.1.2: the grammar of a path",
+        &[
+            (" FROM:<ada>", "no domain"),
+            (" FROM:<ada@>", "an empty domain"),
+            (" FROM:<@example.org>", "no local-part"),
+            (" FROM:<ada@example.org", "the bracket stays open"),
+            (" FROM:<ada@example..org>", "an empty label"),
+            (" FROM:<ada@-example.org>", "a label begins with a hyphen"),
+            (" FROM:<a..da@example.org>", "two dots in a local-part"),
+            (" FROM:<ada lovelace@example.org>", "a space without quotes"),
+            (r#" FROM:<"ada@example.org>"#, "the quote stays open"),
+            (" FROM:<ada@[127.0.0.256]>", "256 doesn't fit an octet"),
+            (" FROM:<ada@[IPv6:nonsense]>", "not an IPv6 address"),
+            (" FROM:<@relay.example>", "a source route without a mailbox"),
+        ],
     );
 }
 
 #[test]
-fn a_path_over_its_size_is_501() {
-    // The sizes are what a server must take (4.5.3.1); that ours takes no more is its own affair.
-    for path in [
-        format!("<{}@example.org>", "a".repeat(65)),
-        format!("<ada@{}>", "d".repeat(253)),
+fn an_overlong_path_is_refused_with_501() {
+    // 4.5.3.1: a server must accept these sizes; ours accepts nothing larger, which is its own choice.
+    for (path, why) in [
+        (
+            format!("<{}@example.org>", "a".repeat(65)),
+            "a local-part has at most 64 octets",
+        ),
+        (
+            format!("<ada@{}>", "d".repeat(253)),
+            "a path has at most 256 octets",
+        ),
     ] {
-        ours_plays(4.., &greeted(&format!("C: MAIL FROM:{path}\nS: 501 ...")));
+        ours_plays(
+            4..,
+            &greeted(&format!("{{{why}}}\nC: MAIL FROM:{path}\nS: 501 ...")),
+        );
     }
 }
 
 #[test]
-fn every_form_of_path_is_taken() {
-    for path in [
-        "<>",
-        "<ada@example.org>",
-        "<ada@[127.0.0.1]>",
-        "<ada@[IPv6:2001:db8::1]>",
-        r#"<"ada lovelace"@example.org>"#,
-        r#"<"a>b: \"c\" @ \\"@example.org>"#,
-        "<!#$%&'*+-/=?^_`{|}~@example.org>",
+fn every_form_of_path_is_accepted() {
+    let longest = format!("<{}@{}>", "a".repeat(64), "d".repeat(189));
+    assert_eq!(longest.len(), 256);
+    for (path, why) in [
+        ("<>", "4.5.5: the null reverse-path"),
+        ("<ada@example.org>", "4.1.2: a domain"),
+        ("<ada@[127.0.0.1]>", "4.1.3: an IPv4 address literal"),
+        ("<ada@[IPv6:2001:db8::1]>", "4.1.3: an IPv6 address literal"),
+        (
+            r#"<"ada lovelace"@example.org>"#,
+            "4.1.2: a quoted local-part may have spaces",
+        ),
+        (
+            r#"<"a>b: \"c\" @ \\"@example.org>"#,
+            "4.1.2: in quotes a bracket, a colon and an @ are text, and a backslash quotes",
+        ),
+        (
+            "<!#$%&'*+-/=?^_`{|}~@example.org>",
+            "4.1.2: every special character of an atom",
+        ),
+        (&longest, "4.5.3.1: a local-part has 64 octets, a path 256"),
     ] {
         plays(
             4..,
-            &greeted(&format!(
-                "
-                {{4.1.2: a path by the grammar}}
-                C: MAIL FROM:{path}
-                S: 250 ...
-                "
-            )),
+            &greeted(&format!("{{{why}}}\nC: MAIL FROM:{path}\nS: 250 ...")),
         );
     }
-    let longest = format!("<{}@{}>", "a".repeat(64), "d".repeat(189));
-    assert_eq!(longest.len(), 256);
-    plays(
-        4..,
-        &greeted(&format!(
-            "{{4.5.3.1: a local part has 64 octets, a path 256}}\nC: MAIL FROM:{longest}\nS: 250 ..."
-        )),
-    );
 }
 
 #[test]
-fn a_source_route_is_taken() {
+fn a_source_route_is_accepted() {
     // 3.3: other servers may decline.
     ours_plays(
         4..,
@@ -257,33 +248,39 @@ fn the_word_from_may_be_in_any_case() {
 }
 
 #[test]
-fn spaces_after_the_colon_and_missing_brackets_are_forgiven() {
-    for argument in [
-        "FROM: <ada@example.org>",
-        "FROM:ada@example.org",
-        "FROM: sender@kausm.in",
+fn spaces_after_the_colon_and_missing_brackets_are_tolerated() {
+    for (argument, why) in [
+        ("FROM: <ada@example.org>", "a space"),
+        ("FROM:ada@example.org", "no brackets"),
+        ("FROM: sender@kausm.in", "both, as people type it"),
     ] {
-        ours_plays(4.., &greeted(&format!("C: MAIL {argument}\nS: 250 ...")));
+        ours_plays(
+            4..,
+            &greeted(&format!("{{{why}}}\nC: MAIL {argument}\nS: 250 ...")),
+        );
     }
 }
 
 #[test]
-fn an_unknown_parameter_is_555() {
+fn an_unknown_parameter_is_refused_with_555() {
     refused(
         555,
-        &[" FROM:<ada@example.org> X-UNKNOWN=1", " FROM:<> X-UNKNOWN"],
         "4.1.1.11: a parameter of an extension that the server doesn't have",
+        &[
+            (" FROM:<ada@example.org> X-UNKNOWN=1", "with a value"),
+            (" FROM:<> X-UNKNOWN", "without a value"),
+        ],
     );
 }
 
 #[test]
-fn what_is_no_parameter_is_501() {
+fn an_invalid_parameter_is_refused_with_501() {
     refused(
         501,
-        &[
-            " FROM:<ada@example.org> =",
-            " FROM:<ada@example.org> <eve@example.org>",
-        ],
         "4.1.2: the grammar of a parameter",
+        &[
+            (" FROM:<ada@example.org> =", "no keyword"),
+            (" FROM:<ada@example.org> <eve@example.org>", "a second path"),
+        ],
     );
 }

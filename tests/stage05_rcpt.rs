@@ -2,22 +2,9 @@
 
 mod support;
 
+use support::preamble::begun;
 use support::zoo::{Mistake, catches};
-use support::{documented_conversation, ours_plays, plays, plays_with};
-
-/// A session from the greeting to a MAIL, and then `lines`.
-fn begun(lines: &str) -> String {
-    format!(
-        "
-        S: 220 ...
-        C: EHLO client.example
-        S: 250 ...
-        C: MAIL FROM:<ada@example.org>
-        S: 250 ...
-        {lines}
-        "
-    )
-}
+use support::{documented_conversation, mail, ours_plays, plays, plays_with, stores_with};
 
 #[test]
 fn the_conversation_in_the_documentation_is_true() {
@@ -26,7 +13,7 @@ fn the_conversation_in_the_documentation_is_true() {
 }
 
 #[test]
-fn rcpt_before_mail_is_503() {
+fn rcpt_before_mail_is_refused_with_503() {
     plays(
         5..,
         "
@@ -38,7 +25,7 @@ fn rcpt_before_mail_is_503() {
         S: 250 ...
         C: RCPT TO:<bob@example.com>
         S: 503 ...
-        {4.1.4: and it begins no transaction}
+        {4.1.4: and it doesn't begin a transaction}
         C: MAIL FROM:<ada@example.org>
         S: 250 ...
         ",
@@ -48,27 +35,27 @@ fn rcpt_before_mail_is_503() {
 #[test]
 fn a_250_to_rcpt_before_mail_is_caught() {
     catches(
-        rcpt_before_mail_is_503,
+        rcpt_before_mail_is_refused_with_503,
         Mistake::RcptBeforeMail,
         "RCPT without a previous MAIL gets 503",
     );
 }
 
 #[test]
-fn a_mail_may_have_many_recipients() {
+fn a_hundred_recipients_are_accepted() {
     let hundred: String = (0..100)
         .map(|number| format!("C: RCPT TO:<user{number}@example.com>\nS: 250 ...\n"))
         .collect();
     plays(
         5..,
         &begun(&format!(
-            "{{4.5.3.1.8: at least 100 recipients must be taken}}\n{hundred}"
+            "{{4.5.3.1.8: a server must accept at least 100 recipients}}\n{hundred}"
         )),
     );
 }
 
 #[test]
-fn postmaster_is_taken_in_any_case() {
+fn postmaster_is_accepted_in_any_case() {
     plays(
         5..,
         &begun(
@@ -86,33 +73,28 @@ fn postmaster_is_taken_in_any_case() {
 }
 
 #[test]
-fn what_is_no_path_is_501() {
+fn an_invalid_path_is_refused_with_501() {
     let lines: String = [
-        "",
-        " ",
-        " TO",
-        " TO:",
-        " TO:<>",
-        " TO:<bob>",
-        " bob@example.com",
-        " FROM:<bob@example.com>",
-        " TO:<bob@example.com",
-        " TO:<bob@exam ple.com>",
-        " TO:<@relay.example:bob>",
+        ("", "4.1.1.3: no argument"),
+        (" ", "4.1.1.3: a space and no argument"),
+        (" TO", "4.1.1.3: no colon"),
+        (" TO:", "4.1.1.3: no path"),
+        (" TO:<>", "4.1.2: the null path is for senders"),
+        (" TO:<bob>", "4.1.1.3: only postmaster needs no domain"),
+        (" bob@example.com", "4.1.1.3: no TO:"),
+        (" FROM:<bob@example.com>", "4.1.1.3: the word of MAIL"),
+        (" TO:<bob@example.com", "4.1.2: the bracket stays open"),
+        (" TO:<bob@exam ple.com>", "4.1.2: a space in a domain"),
+        (" TO:<@relay.example:bob>", "4.1.2: a route, and no domain"),
     ]
     .iter()
-    .map(|argument| format!("C: RCPT{argument}\nS: 501 ...\n"))
+    .map(|(argument, why)| format!("{{{why}}}\nC: RCPT{argument}\nS: 501 ...\n"))
     .collect();
-    plays(
-        5..,
-        &begun(&format!(
-            "{{4.1.1.3, 4.1.2: what isn't a path; the null path is for senders}}\n{lines}"
-        )),
-    );
+    plays(5.., &begun(&lines));
 }
 
 #[test]
-fn an_unknown_parameter_is_555() {
+fn an_unknown_parameter_is_refused_with_555() {
     plays(
         5..,
         &begun(
@@ -126,7 +108,7 @@ fn an_unknown_parameter_is_555() {
 }
 
 #[test]
-fn a_source_route_is_taken() {
+fn a_source_route_is_accepted() {
     // 3.3: other servers may decline.
     ours_plays(
         5..,
@@ -141,23 +123,40 @@ fn a_source_route_is_taken() {
 }
 
 #[test]
-fn a_recipient_beyond_the_limit_is_452_and_the_others_stay() {
-    plays_with(
-        5..,
+fn a_recipient_beyond_the_limit_is_answered_with_452_and_the_others_stay() {
+    let lines = begun(
+        "
+        C: RCPT TO:<one@example.com>
+        S: 250 ...
+        C: RCPT TO:<two@example.com>
+        S: 250 ...
+        {4.5.3.1.10: too many recipients is 452}
+        C: RCPT TO:<three@example.com>
+        S: 452 ...
+        {an error in the argument is still an error in the argument}
+        C: RCPT TO:<four>
+        S: 501 ...
+        ",
+    );
+    plays_with(5.., |settings| settings.max_recipients = 2, &lines);
+    // From stage 6 on the stored mail shows the recipients.
+    stores_with(
+        6..,
         |settings| settings.max_recipients = 2,
-        &begun(
+        &format!(
             "
-            C: RCPT TO:<one@example.com>
+            {lines}
+            {{4.5.3.1.10: the recipients before the 452 stay, and the refused one is not stored}}
+            C: DATA
+            S: 354 ...
+            C: .
             S: 250 ...
-            C: RCPT TO:<two@example.com>
-            S: 250 ...
-            {4.5.3.1.10: too many recipients is 452}
-            C: RCPT TO:<three@example.com>
-            S: 452 ...
-            {an error in the argument is still an error in the argument}
-            C: RCPT TO:<four>
-            S: 501 ...
-            ",
+            "
         ),
+        &[mail(
+            "ada@example.org",
+            &["one@example.com", "two@example.com"],
+            b"",
+        )],
     );
 }

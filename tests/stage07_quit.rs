@@ -2,13 +2,15 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
+use support::preamble::{addressed, begun};
 use support::zoo::{Mistake, catches};
 use support::{
-    documented_conversation, keeps, mail, needs_our_own_server, ours_plays, plays, target,
+    by_default, documented_conversation, mail, ours_plays, own_server, own_servers, plays, stores,
+    to_bob,
 };
 
 #[test]
@@ -18,8 +20,8 @@ fn the_conversation_in_the_documentation_is_true() {
 }
 
 #[test]
-fn rset_forgets_the_whole_transaction() {
-    keeps(
+fn rset_drops_the_whole_transaction() {
+    stores(
         7..,
         "
         S: 220 ...
@@ -40,6 +42,7 @@ fn rset_forgets_the_whole_transaction() {
         {4.1.1.5: and not the HELO}
         C: MAIL FROM:<ada@example.org>
         S: 250 ...
+        {4.1.1.5: no recipient from before the RSET is left}
         C: DATA
         S: 503 ...
         C: RCPT TO:<bob@example.com>
@@ -49,15 +52,14 @@ fn rset_forgets_the_whole_transaction() {
         C: .
         S: 250 ...
         ",
-        "4.1.1.5: RSET discards the sender and the recipients",
-        &[mail("ada@example.org", &["bob@example.com"], b"")],
+        &[to_bob(b"")],
     );
 }
 
 #[test]
 fn recipients_that_survive_a_rset_are_caught() {
     catches(
-        rset_forgets_the_whole_transaction,
+        rset_drops_the_whole_transaction,
         Mistake::RsetKeepsTheRecipients,
         "RSET discards the sender and the recipients",
     );
@@ -103,7 +105,7 @@ fn a_noop_that_forgets_the_transaction_is_caught() {
 }
 
 #[test]
-fn rset_noop_and_quit_need_no_helo() {
+fn rset_noop_and_quit_are_accepted_before_helo() {
     plays(
         7..,
         "
@@ -121,7 +123,7 @@ fn rset_noop_and_quit_need_no_helo() {
 }
 
 #[test]
-fn rset_before_helo_is_no_helo() {
+fn mail_after_rset_without_helo_is_refused_with_503() {
     plays(
         7..,
         "
@@ -137,34 +139,31 @@ fn rset_before_helo_is_no_helo() {
 }
 
 #[test]
-fn quit_is_answered_and_then_the_connection_is_closed() {
+fn quit_is_answered_with_221_and_the_connection_is_closed() {
     plays(
         7..,
-        "
-        S: 220 ...
-        C: EHLO client.example
-        S: 250 ...
-        C: MAIL FROM:<ada@example.org>
-        S: 250 ...
-        {4.1.1.10: the server must send 221, and then close}
-        C: QUIT
-        S: 221 ...
-        {the server closes the connection}
-        ",
+        &begun(
+            "
+            {4.1.1.10: the server must send 221, and then close}
+            C: QUIT
+            S: 221 ...
+            {the server closes the connection}
+            ",
+        ),
     );
 }
 
 #[test]
 fn a_server_that_closes_without_a_goodbye_is_caught() {
     catches(
-        quit_is_answered_and_then_the_connection_is_closed,
+        quit_is_answered_with_221_and_the_connection_is_closed,
         Mistake::QuitWithoutGoodbye,
         "the server must send 221, and then close",
     );
 }
 
 #[test]
-fn rset_and_quit_with_an_argument_are_501() {
+fn rset_and_quit_with_an_argument_are_refused_with_501() {
     plays(
         7..,
         "
@@ -196,29 +195,24 @@ fn a_command_without_its_line_end_is_not_run() {
 }
 
 #[test]
-fn a_transaction_that_quit_ends_is_not_kept() {
-    keeps(
+fn quit_drops_an_unfinished_transaction() {
+    stores(
         7..,
-        "
-        S: 220 ...
-        C: EHLO client.example
-        S: 250 ...
-        C: MAIL FROM:<ada@example.org>
-        S: 250 ...
-        C: RCPT TO:<bob@example.com>
-        S: 250 ...
-        C: QUIT
-        S: 221 ...
-        {the server closes the connection}
-        ",
-        "4.1.1.10: QUIT aborts a transaction that isn't complete",
+        &addressed(
+            "
+            {4.1.1.10: QUIT aborts a transaction that isn't complete}
+            C: QUIT
+            S: 221 ...
+            {the server closes the connection}
+            ",
+        ),
         &[],
     );
 }
 
 #[test]
 fn the_typical_scenario_of_appendix_d_1_is_true() {
-    keeps(
+    stores(
         7..,
         "
         S: 220 ...
@@ -235,6 +229,7 @@ fn the_typical_scenario_of_appendix_d_1_is_true() {
         S: 250 ...
         C: DATA
         S: 354 ...
+        {4.5.2: the line with three dots loses one, as its sender in D.1 forgot to stuff it}
         C: Blah blah blah...
         C: ...etc. etc. etc.
         C: .
@@ -243,7 +238,6 @@ fn the_typical_scenario_of_appendix_d_1_is_true() {
         S: 221 ...
         {the server closes the connection}
         ",
-        "Appendix D.1; 4.5.2: the line with three dots loses one, as its sender forgot to stuff it",
         &[mail(
             "Smith@bar.com",
             &["Jones@foo.com", "Brown@foo.com"],
@@ -254,7 +248,7 @@ fn the_typical_scenario_of_appendix_d_1_is_true() {
 
 #[test]
 fn the_aborted_scenario_of_appendix_d_2_is_true() {
-    keeps(
+    stores(
         7..,
         "
         S: 220 ...
@@ -266,13 +260,13 @@ fn the_aborted_scenario_of_appendix_d_2_is_true() {
         S: 250 ...
         C: RCPT TO:<Green@>
         S: 5...
+        {D.2: RSET aborts the transaction}
         C: RSET
         S: 250 ...
         C: QUIT
         S: 221 ...
         {the server closes the connection}
         ",
-        "Appendix D.2",
         &[],
     );
 }
@@ -340,8 +334,8 @@ fn the_conversation_at_the_head_of_the_second_tutorial_is_true() {
 }
 
 #[test]
-fn the_mail_of_the_second_tutorial_s_client_is_kept() {
-    // What Go's smtp.SendMail makes of it: the bare LFs of the body become CRLF.
+fn the_mail_of_the_second_tutorial_s_client_is_stored() {
+    // As Go's smtp.SendMail sends it: the bare LFs of the body become CRLF.
     let body = "\n\t<h1>Hello World</h1>\n\t<p>This is a paragraph.</p>\n\n\
                 \t<p>This is another paragraph.</p>\n\t<p>This is the last paragraph.</p>\n\n\
                 \t<p>And this is the last paragraph.</p>\n\t<p>And this is the last paragraph.</p>\n\t\n";
@@ -349,7 +343,7 @@ fn the_mail_of_the_second_tutorial_s_client_is_kept() {
         "From: sender@example.com\nTo: ujang@example.com\nSubject: subject gonna be here\n\n{body}"
     );
     let lines: String = message.lines().map(|line| format!("C: {line}\n")).collect();
-    keeps(
+    stores(
         7..,
         &format!(
             "
@@ -364,6 +358,7 @@ fn the_mail_of_the_second_tutorial_s_client_is_kept() {
             S: 250 ...
             C: DATA
             S: 354 ...
+            {{4.1.1.4: the message as the client of the second tutorial sends it}}
             {lines}
             C: .
             S: 250 ...
@@ -372,7 +367,6 @@ fn the_mail_of_the_second_tutorial_s_client_is_kept() {
             {{the server closes the connection}}
             "
         ),
-        "the mail of the second tutorial",
         &[mail(
             "sender@example.com",
             &["ujang@example.com", "agus@example.com"],
@@ -381,13 +375,17 @@ fn the_mail_of_the_second_tutorial_s_client_is_kept() {
     );
 }
 
+/// Reads the codes of all replies until the connection ends.
+fn codes_to_the_end(stream: &mut TcpStream) -> Vec<String> {
+    let mut replies = String::new();
+    stream.read_to_string(&mut replies).unwrap();
+    replies.lines().map(|line| line[..3].to_string()).collect()
+}
+
 #[test]
 fn a_whole_session_in_one_segment_gets_every_reply() {
-    // Nobody may send this (RFC 2920), and `printf ... | nc` does.
-    if !needs_our_own_server() {
-        return;
-    }
-    for server in target::targets(&(7..)) {
+    // RFC 2920 forbids such a segment, and `printf ... | nc` sends it.
+    own_servers(7.., by_default, |server| {
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.set_read_timeout(Some(server.patience)).unwrap();
         stream
@@ -396,92 +394,87 @@ fn a_whole_session_in_one_segment_gets_every_reply() {
                   DATA\r\nHello\r\n.\r\nNOOP\r\nHULLO\r\nQUIT\r\nNOOP after the end\r\n",
             )
             .unwrap();
-        let mut replies = String::new();
-        stream.read_to_string(&mut replies).unwrap();
-        let codes: Vec<&str> = replies.lines().map(|line| &line[..3]).collect();
         assert_eq!(
-            codes,
+            codes_to_the_end(&mut stream),
             [
                 "220", "250", "250", "250", "354", "250", "250", "500", "221"
             ]
         );
-    }
+    });
 }
 
 #[test]
-fn what_follows_quit_takes_no_reply_back() {
-    if !needs_our_own_server() {
-        return;
+fn bytes_after_quit_leave_the_replies_intact() {
+    // TCP answers bytes that the server never read with a reset, and a reset destroys replies on their way.
+    own_server(7, by_default, |server| {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(server.patience)).unwrap();
+        stream.write_all(b"NOOP\r\nQUIT\r\n").unwrap();
+        for _ in 0..20 {
+            stream.write_all(&[b'x'; 10_000]).unwrap();
+        }
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(
+            codes_to_the_end(&mut stream),
+            ["220", "250", "221"],
+            "closing with bytes unread makes TCP destroy replies"
+        );
+    });
+}
+
+/// Sends the mails of one client, and returns all replies.
+fn sends_mails(address: SocketAddr, client: usize, mails: usize) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    for number in 0..mails {
+        let body = body_of(client, number);
+        write!(
+            stream,
+            "EHLO client{client}.example\r\nMAIL FROM:<{client}@example.org>\r\n\
+             RCPT TO:<bob@example.com>\r\nDATA\r\n{body}.\r\n"
+        )?;
     }
-    // TCP answers bytes that nobody read with a reset, and a reset destroys replies on their way.
-    let server = target::start(7, |_| ());
-    let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(server.patience)).unwrap();
-    stream.write_all(b"NOOP\r\nQUIT\r\n").unwrap();
-    for _ in 0..20 {
-        stream.write_all(&[b'x'; 10_000]).unwrap();
-    }
-    stream.shutdown(Shutdown::Write).unwrap();
+    stream.write_all(b"QUIT\r\n")?;
     let mut replies = String::new();
-    stream.read_to_string(&mut replies).unwrap();
-    let codes: Vec<&str> = replies.lines().map(|line| &line[..3]).collect();
-    assert_eq!(
-        codes,
-        ["220", "250", "221"],
-        "closing with bytes unread makes TCP take replies back"
-    );
+    stream.read_to_string(&mut replies)?;
+    Ok(replies)
+}
+
+fn body_of(client: usize, number: usize) -> String {
+    format!("client {client} mail {number}\r\n").repeat(100)
 }
 
 #[test]
 fn two_hundred_clients_at_once_lose_nothing() {
-    if !needs_our_own_server() {
-        return;
-    }
     let clients = 200;
     let mails_each = 3;
-    let server = target::start(7, |_| ());
-    let address = server.address;
-    let senders: Vec<_> = (0..clients)
-        .map(|client| {
-            let send = move || -> std::io::Result<String> {
-                let mut stream = TcpStream::connect(address)?;
-                for number in 0..mails_each {
-                    let body = format!("client {client} mail {number}\r\n").repeat(100);
-                    write!(
-                        stream,
-                        "EHLO client{client}.example\r\nMAIL FROM:<{client}@example.org>\r\n\
-                         RCPT TO:<bob@example.com>\r\nDATA\r\n{body}.\r\n"
-                    )?;
-                }
-                stream.write_all(b"QUIT\r\n")?;
-                let mut replies = String::new();
-                stream.read_to_string(&mut replies)?;
-                Ok(replies)
-            };
-            thread::Builder::new()
-                .stack_size(128 * 1024)
-                .spawn(send)
-                .unwrap()
-        })
-        .collect();
-    for sender in senders {
-        let replies = sender.join().unwrap().unwrap();
-        assert_eq!(replies.matches("354 ").count(), mails_each, "{replies}");
-        assert!(replies.contains("221 "), "{replies}");
-    }
-    let mut kept: Vec<String> = server
-        .kept()
-        .unwrap()
-        .iter()
-        .map(|mail| String::from_utf8(mail.message.clone()).unwrap())
-        .collect();
-    kept.sort();
-    let mut sent: Vec<String> = (0..clients)
-        .flat_map(|client| {
-            (0..mails_each)
-                .map(move |number| format!("client {client} mail {number}\r\n").repeat(100))
-        })
-        .collect();
-    sent.sort();
-    assert!(kept == sent, "{} mails kept of {}", kept.len(), sent.len());
+    own_server(7, by_default, |server| {
+        let address = server.address;
+        let senders: Vec<_> = (0..clients)
+            .map(|client| {
+                thread::Builder::new()
+                    .stack_size(128 * 1024)
+                    .spawn(move || sends_mails(address, client, mails_each))
+                    .unwrap()
+            })
+            .collect();
+        for sender in senders {
+            let replies = sender.join().unwrap().unwrap();
+            assert_eq!(replies.matches("354 ").count(), mails_each, "{replies}");
+            assert!(replies.contains("221 "), "{replies}");
+        }
+        let mut stored = server.stored_messages();
+        stored.sort();
+        let mut sent: Vec<Vec<u8>> = (0..clients)
+            .flat_map(|client| {
+                (0..mails_each).map(move |number| body_of(client, number).into_bytes())
+            })
+            .collect();
+        sent.sort();
+        assert!(
+            stored == sent,
+            "{} mails stored of {}",
+            stored.len(),
+            sent.len()
+        );
+    });
 }

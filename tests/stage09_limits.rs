@@ -1,4 +1,4 @@
-//! Chapter 9: strangers at the door. What each of them may take of the server's time, memory and threads.
+//! Chapter 9: strangers at the door, and the limits of the time, memory and threads that each may use.
 
 mod support;
 
@@ -10,29 +10,33 @@ use smtp_from_scratch::settings::Settings;
 use smtp_from_scratch::stages::stage09_limits::MAX_REFUSALS;
 use support::conversation::Conversation;
 use support::player::Split;
-use support::program::{Client, Server};
-use support::target::{start, start_for_strangers};
+use support::preamble::{MAIL_TO_BOB, addressed, greeted, within_data};
+use support::program::{Client, serving};
+use support::target::start_for_other_machines;
 use support::{
-    documented_conversation, needs_our_own_server, plays_in, plays_in_all_splits, plays_with,
+    by_default, documented_conversation, ours_only, own_program, own_server, plays_in,
+    plays_in_all_splits, plays_with,
 };
 
-/// Plays a conversation line by line, against stage 9 with the settings that `adjust` makes.
-#[track_caller]
+/// Plays a conversation against stage 9 once, line by line.
 fn plays_once(adjust: impl Fn(&mut Settings), text: &str) {
-    if needs_our_own_server() {
-        plays_in(
-            &start(9, adjust),
-            &Conversation::parse(text),
-            Split::LineByLine,
-        );
-    }
+    let conversation = Conversation::parse(text);
+    own_server(9, adjust, |server| {
+        plays_in(server, &conversation, Split::LineByLine);
+    });
+}
+
+/// Plays a conversation against stage 9, seemingly from another machine.
+fn plays_from_another_machine(text: &str) {
+    let conversation = Conversation::parse(text);
+    ours_only(|| plays_in_all_splits(&start_for_other_machines(), &conversation, || ()));
 }
 
 fn ours_is_example_com(settings: &mut Settings) {
     settings.domains = vec!["example.com".to_string()];
 }
 
-/// Long enough for a conversation on a busy machine, short enough to wait for.
+/// Sets a short timeout, but long enough for a busy machine.
 fn half_a_second(settings: &mut Settings) {
     settings.timeout = Duration::from_millis(500);
 }
@@ -78,7 +82,7 @@ fn the_limits_of_the_documentation_are_those_of_the_code() {
 }
 
 #[test]
-fn a_client_that_says_nothing_is_sent_away() {
+fn a_silent_client_is_answered_with_421_and_disconnected() {
     plays_once(
         half_a_second,
         "
@@ -90,47 +94,35 @@ fn a_client_that_says_nothing_is_sent_away() {
     );
     plays_once(
         half_a_second,
-        r#"
-        S: 220 ...
-        C: EHLO client.example
-        S: 250 ...
-        C: b"MAIL FROM:<ada@exa"
-        S: 421 ...
-        {the server closes the connection}
-        "#,
+        &greeted(
+            r#"
+            C: b"MAIL FROM:<ada@exa"
+            S: 421 ...
+            {the server closes the connection}
+            "#,
+        ),
     );
 }
 
 #[test]
-fn a_message_that_stops_coming_is_dropped_and_its_client_sent_away() {
-    if !needs_our_own_server() {
-        return;
-    }
-    let server = start(9, half_a_second);
-    let conversation = Conversation::parse(
+fn a_stalled_message_is_dropped_and_its_client_disconnected() {
+    let conversation = Conversation::parse(&within_data(
         "
-        S: 220 ...
-        C: EHLO client.example
-        S: 250 ...
-        C: MAIL FROM:<ada@example.org>
-        S: 250 ...
-        C: RCPT TO:<bob@example.com>
-        S: 250 ...
-        C: DATA
-        S: 354 ...
         C: Half a message
         S: 421 ...
         {the server closes the connection}
         ",
-    );
-    plays_in(&server, &conversation, Split::LineByLine);
-    assert_eq!(server.kept(), Some(Vec::new()));
-    assert_eq!(server.maildir().names("tmp"), [""; 0]);
+    ));
+    own_server(9, half_a_second, |server| {
+        plays_in(server, &conversation, Split::LineByLine);
+        assert_eq!(server.stored(), Some(Vec::new()));
+        assert_eq!(server.maildir().names("tmp"), [""; 0]);
+    });
 }
 
-/// Sends `piece` again and again, a moment apart, until the server says something. Returns what.
+/// Sends `piece` again and again until the server answers.
 fn dribble(stream: &mut TcpStream, piece: &[u8]) -> String {
-    // The pace: to wait for an answer that doesn't come yet.
+    // Waiting for an answer sets the pace.
     stream
         .set_read_timeout(Some(Duration::from_millis(20)))
         .unwrap();
@@ -143,249 +135,239 @@ fn dribble(stream: &mut TcpStream, piece: &[u8]) -> String {
             Err(error) => panic!("no last words: {error}"),
         }
     }
-    panic!("who dribbles holds a thread for ever");
+    panic!("a client that dribbles holds a thread for ever");
 }
 
 #[test]
-fn a_byte_now_and_then_keeps_no_thread() {
-    if !needs_our_own_server() {
-        return;
-    }
-    let server = start(9, half_a_second);
-    let mut client = Client::connected(server.address);
-    client.hears_codes(&["220"]);
-    let reply = dribble(client.0.get_mut(), b"N");
-    assert!(reply.starts_with("421 "), "within a command line: {reply}");
+fn a_client_that_sends_a_byte_now_and_then_is_disconnected() {
+    own_server(9, half_a_second, |server| {
+        let mut client = Client::connected(server.address);
+        client.hears_codes(&["220"]);
+        let reply = dribble(client.0.get_mut(), b"N");
+        assert!(reply.starts_with("421 "), "within a command line: {reply}");
 
-    let mut client = Client::within_data(server.address);
-    let reply = dribble(client.0.get_mut(), b"x");
-    assert!(reply.starts_with("421 "), "within a message: {reply}");
-    assert_eq!(server.kept(), Some(Vec::new()));
+        let mut client = Client::within_data(server.address);
+        let reply = dribble(client.0.get_mut(), b"x");
+        assert!(reply.starts_with("421 "), "within a message: {reply}");
+        assert_eq!(server.stored(), Some(Vec::new()));
+    });
 }
 
 #[test]
-fn a_message_may_take_longer_than_the_timeout_if_it_keeps_coming() {
-    if !needs_our_own_server() {
-        return;
-    }
-    let server = start(9, half_a_second);
-    let mut client = Client::within_data(server.address);
-    // 1.2 seconds at 50,000 octets a second.
-    for _ in 0..60 {
-        client.says(&[&[b'x'; 998][..], b"\r\n"].concat());
-        client.hears_nothing_for(Duration::from_millis(20));
-    }
-    client.says(b".\r\n");
-    client.hears_codes(&["250"]);
-    assert_eq!(server.kept().unwrap()[0].message.len(), 60 * 999);
+fn a_message_that_keeps_coming_may_take_longer_than_the_timeout() {
+    own_server(9, half_a_second, |server| {
+        let mut client = Client::within_data(server.address);
+        // 1.2 seconds at 50,000 octets a second.
+        for _ in 0..60 {
+            client.says(&[&[b'x'; 998][..], b"\r\n"].concat());
+            client.hears_nothing_for(Duration::from_millis(20));
+        }
+        client.says(b".\r\n");
+        client.hears_codes(&["250"]);
+        assert_eq!(server.stored_messages()[0].len(), 60 * 999);
+    });
 }
 
 #[test]
-fn a_message_has_its_own_time_after_a_slow_data_command() {
-    if !needs_our_own_server() {
-        return;
-    }
-    let server = start(9, |settings| settings.timeout = Duration::from_secs(1));
-    let mut client = Client::connected(server.address);
-    client.says(b"EHLO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDAT");
-    client.hears_codes(&["220", "250", "250", "250"]);
-    let pause = Duration::from_millis(600);
-    client.hears_nothing_for(pause);
-    client.says(b"A\r\n");
-    client.hears_codes(&["354"]);
-    client.hears_nothing_for(pause);
-    client.says(b"hi\r\n.\r\n");
-    client.hears_codes(&["250"]);
-    // And so has the command after it.
-    client.hears_nothing_for(pause);
-    client.says(b"NOOP\r\n");
-    client.hears_codes(&["250"]);
+fn a_message_after_a_slow_data_command_has_its_own_timeout() {
+    own_server(
+        9,
+        |settings| settings.timeout = Duration::from_secs(1),
+        |server| {
+            let mut client = Client::connected(server.address);
+            client.says(b"EHLO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDAT");
+            client.hears_codes(&["220", "250", "250", "250"]);
+            let pause = Duration::from_millis(600);
+            client.hears_nothing_for(pause);
+            client.says(b"A\r\n");
+            client.hears_codes(&["354"]);
+            client.hears_nothing_for(pause);
+            client.says(b"hi\r\n.\r\n");
+            client.hears_codes(&["250"]);
+            // The command after the message has its own timeout as well.
+            client.hears_nothing_for(pause);
+            client.says(b"NOOP\r\n");
+            client.hears_codes(&["250"]);
+        },
+    );
 }
 
 #[test]
-fn a_refused_message_without_an_end_gets_its_refusal_and_a_421() {
-    if !needs_our_own_server() {
-        return;
-    }
-    let server = start(9, |settings| {
+fn an_endless_refused_message_is_answered_with_552_and_421() {
+    let small_and_short = |settings: &mut Settings| {
         half_a_second(settings);
         settings.max_size = 10;
-    });
-    let mut client = Client::within_data(server.address);
-    // However fast it comes.
-    let reply = dribble(client.0.get_mut(), &[b'x'; 1000]);
-    let codes: Vec<&str> = reply.lines().map(|line| &line[..3]).collect();
-    assert_eq!(codes, ["552", "421"], "{reply}");
-}
-
-#[test]
-fn a_client_that_fetches_no_replies_keeps_no_thread() {
-    if !needs_our_own_server() {
-        return;
-    }
-    let server = start(9, half_a_second);
-    let mut stream = TcpStream::connect(server.address).unwrap();
-    let noops = b"NOOP\r\n".repeat(10_000);
-    // The server's replies fill all buffers on their way, and then it stops reading.
-    stream
-        .set_write_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let error = loop {
-        if let Err(error) = stream.write_all(&noops) {
-            break error;
-        }
     };
-    let gone = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
-    assert!(gone.contains(&error.kind()), "{error}");
+    own_server(9, small_and_short, |server| {
+        let mut client = Client::within_data(server.address);
+        // The message comes fast, but once it is refused that earns it no more time.
+        let reply = dribble(client.0.get_mut(), &[b'x'; 1000]);
+        let codes: Vec<&str> = reply.lines().map(|line| &line[..3]).collect();
+        assert_eq!(codes, ["552", "421"], "{reply}");
+    });
 }
 
 #[test]
-fn after_twenty_refusals_comes_a_421() {
+fn a_client_that_never_reads_is_disconnected() {
+    own_server(9, half_a_second, |server| {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        let noops = b"NOOP\r\n".repeat(10_000);
+        // The replies fill all buffers on their way, and then the server stops reading.
+        stream
+            .set_write_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let error = loop {
+            if let Err(error) = stream.write_all(&noops) {
+                break error;
+            }
+        };
+        let gone = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+        assert!(gone.contains(&error.kind()), "{error}");
+    });
+}
+
+#[test]
+fn twenty_refusals_are_followed_by_421() {
     let refused = "C: HULLO\nS: 500 ...\nC: RCPT TO:<bob@example.com>\nS: 503 ...\n".repeat(9);
-    let session = |last: &str| format!("S: 220 ...\nC: EHLO c\nS: 250 ...\n{refused}{last}");
+    let session = |last: &str| greeted(&format!("{refused}{last}"));
     plays_with(
         9..,
-        |_| (),
+        by_default,
         &session("C: MAIL FROM:\nS: 501 ...\nC: NOOP\nS: 250 ...\nC: QUIT\nS: 221 ..."),
     );
     plays_with(
         9..,
-        |_| (),
+        by_default,
         &session(
             "
             C: MAIL FROM:
             S: 501 ...
             C: HULLO
             S: 500 ...
-            {4.2.3: it is over, and the client is told}
+            {4.2.3: a 421 announces the end of the connection}
             S: 421 localhost Too many errors, closing transmission channel
             {the server closes the connection}
             ",
         ),
     );
-    // As many bad lines, which don't even become commands.
+    // Twenty lines that don't even become commands count as well.
     let bad = "C: b\"\\xff\\r\\n\"\nS: 500 ...\n".repeat(20);
     plays_once(
-        |_| (),
+        by_default,
         &format!("S: 220 ...\n{bad}S: 421 ...\n{{the server closes the connection}}"),
     );
 }
 
 #[test]
-fn a_client_that_delivers_mail_is_forgiven_its_mistakes() {
+fn a_delivered_mail_resets_the_count_of_errors() {
     let mistakes = "C: HULLO\nS: 500 ...\n".repeat(19);
-    let mail = "C: MAIL FROM:<ada@example.org>\nS: 250 ...\nC: RCPT TO:<bob@example.com>\nS: 250 ...\n\
-                C: DATA\nS: 354 ...\nC: .\nS: 250 ...\n";
+    let mail = format!("{MAIL_TO_BOB}C: .\nS: 250 ...\n");
     plays_once(
-        |_| (),
-        &format!("S: 220 ...\nC: EHLO c\nS: 250 ...\n{mistakes}{mail}{mistakes}{mail}"),
+        by_default,
+        &greeted(&format!("{mistakes}{mail}{mistakes}{mail}")),
     );
 }
 
 #[test]
-fn later_is_no_refusal() {
-    // 452 says "not now": who has a thousand and thirty recipients isn't sent away.
+fn a_4xx_does_not_count_as_an_error() {
+    // 452 says "not now": a client with thirty recipients too many stays connected.
     let too_many = "C: RCPT TO:<bob@example.com>\nS: 452 ...\n".repeat(30);
     plays_with(
         9..,
         |settings| settings.max_recipients = 1,
-        &format!(
-            "S: 220 ...\nC: EHLO c\nS: 250 ...\nC: MAIL FROM:<ada@example.org>\nS: 250 ...\n\
-             C: RCPT TO:<bob@example.com>\nS: 250 ...\n{too_many}C: DATA\nS: 354 ...\nC: .\nS: 250 ..."
-        ),
+        &addressed(&format!("{too_many}C: DATA\nS: 354 ...\nC: .\nS: 250 ...")),
     );
 }
 
 #[test]
-fn recipients_are_limited_in_octets_too() {
+fn recipients_beyond_64_kib_are_answered_with_452() {
     let longest = format!("C: RCPT TO:<{}@{}>\n", "l".repeat(64), "d".repeat(180));
-    let taken = format!("{longest}S: 250 ...\n").repeat(268);
+    let accepted = format!("{longest}S: 250 ...\n").repeat(268);
     plays_once(
-        |_| (),
-        &format!(
-            "S: 220 ...\nC: EHLO c\nS: 250 ...\nC: MAIL FROM:<>\nS: 250 ...\n{taken}\
+        by_default,
+        &greeted(&format!(
+            "C: MAIL FROM:<>\nS: 250 ...\n{accepted}\
              {{4.5.3.1.8: a hundred must fit; 4.5.3.1.10: one too many is 452}}\n{longest}S: 452 ...\n\
              C: DATA\nS: 354 ...\nC: .\nS: 250 ..."
-        ),
+        )),
     );
 }
 
 #[test]
-fn a_client_too_many_is_421_and_there_is_room_again_when_one_leaves() {
-    if !needs_our_own_server() {
-        return;
-    }
-    let server = start(9, |settings| settings.max_connections = 2);
-    let mut clients: Vec<Client> = (0..2).map(|_| Client::connected(server.address)).collect();
-    for client in &mut clients {
-        client.hears_codes(&["220"]);
-    }
-    for _ in 0..10 {
-        let mut turned_away = Client::connected(server.address);
-        let mut heard = String::new();
-        turned_away.0.read_to_string(&mut heard).unwrap();
-        assert_eq!(
-            heard,
-            "421 localhost Too many connections, closing transmission channel\r\n"
-        );
-    }
-    // Those who are in go on.
-    clients[0].says(b"QUIT\r\n");
-    clients[0].hears_codes(&["221"]);
-    clients[1].says(b"NOOP\r\n");
-    clients[1].hears_codes(&["250"]);
-    // The thread ends a moment after its client has gone.
-    clients.remove(0);
-    while Client::connected(server.address).hears().starts_with("421") {}
+fn a_client_beyond_the_limit_is_answered_with_421_until_another_leaves() {
+    own_server(
+        9,
+        |settings| settings.max_connections = 2,
+        |server| {
+            let mut clients: Vec<Client> =
+                (0..2).map(|_| Client::connected(server.address)).collect();
+            for client in &mut clients {
+                client.hears_codes(&["220"]);
+            }
+            for _ in 0..10 {
+                let mut turned_away = Client::connected(server.address);
+                let mut heard = String::new();
+                turned_away.0.read_to_string(&mut heard).unwrap();
+                assert_eq!(
+                    heard,
+                    "421 localhost Too many connections, closing transmission channel\r\n"
+                );
+            }
+            // The connected clients are served as before.
+            clients[0].says(b"QUIT\r\n");
+            clients[0].hears_codes(&["221"]);
+            clients[1].says(b"NOOP\r\n");
+            clients[1].hears_codes(&["250"]);
+            // The thread of a client ends a moment after its connection.
+            clients.remove(0);
+            while Client::connected(server.address).hears().starts_with("421") {}
+        },
+    );
 }
 
 #[test]
-fn mail_is_taken_for_our_domains_only() {
+fn mail_for_other_domains_is_refused_with_550() {
     plays_with(
         9..,
         ours_is_example_com,
-        "
-        S: 220 ...
-        C: EHLO client.example
-        S: 250 ...
-        {3.3: the order comes first}
-        C: RCPT TO:<bob@elsewhere.example>
-        S: 503 ...
-        C: MAIL FROM:<ada@elsewhere.example>
-        S: 250 ...
-        C: RCPT TO:<bob>
-        S: 501 ...
-        {3.6.2, 7.9: a server that relays for strangers is an open relay}
-        C: RCPT TO:<bob@elsewhere.example>
-        S: 550 5.7.1 ...
-        C: RCPT TO:<@example.com:bob@elsewhere.example>
-        S: 550 5.7.1 ...
-        C: RCPT TO:<bob%elsewhere.example@mail.example.com>
-        S: 550 5.7.1 ...
-        C: DATA
-        S: 503 ...
-        C: RCPT TO:<bob@Example.Com>
-        S: 250 ...
-        {4.5.1: postmaster is everywhere at home}
-        C: RCPT TO:<postmaster>
-        S: 250 ...
-        C: DATA
-        S: 354 ...
-        C: .
-        S: 250 ...
-        ",
+        &greeted(
+            "
+            {3.3: the order comes first}
+            C: RCPT TO:<bob@elsewhere.example>
+            S: 503 ...
+            C: MAIL FROM:<ada@elsewhere.example>
+            S: 250 ...
+            C: RCPT TO:<bob>
+            S: 501 ...
+            {3.6.2, 7.9: a server that relays for strangers is an open relay}
+            C: RCPT TO:<bob@elsewhere.example>
+            S: 550 5.7.1 ...
+            C: RCPT TO:<@example.com:bob@elsewhere.example>
+            S: 550 5.7.1 ...
+            C: RCPT TO:<bob%elsewhere.example@mail.example.com>
+            S: 550 5.7.1 ...
+            C: DATA
+            S: 503 ...
+            C: RCPT TO:<bob@Example.Com>
+            S: 250 ...
+            {4.5.1: every server has a postmaster}
+            C: RCPT TO:<postmaster>
+            S: 250 ...
+            C: DATA
+            S: 354 ...
+            C: .
+            S: 250 ...
+            ",
+        ),
     );
 }
 
 #[test]
-fn to_a_stranger_only_crlf_ends_a_line() {
-    if !needs_our_own_server() {
-        return;
-    }
+fn from_another_machine_only_crlf_ends_a_line() {
     let conversation = Conversation::parse(
         r#"
         S: 220 ...
-        {2.3.8: a bare LF is no line end: this is one line, with a character that no command has}
+        {2.3.8: a bare LF doesn't end a line: this is one line, with a character that no command has}
         C: b"EHLO client.example\nNOOP\r\n"
         S: 500 ...
         C: b"NOOP\n\nNOOP\n\r\n"
@@ -407,22 +389,21 @@ fn to_a_stranger_only_crlf_ends_a_line() {
         {the server closes the connection}
         "#,
     );
-    let server = start_for_strangers();
-    plays_in_all_splits(&server, &conversation, || {
-        let kept = server.kept().unwrap();
-        assert_eq!(kept.len(), 1);
-        let message = kept[0].message.escape_ascii().to_string();
-        assert_eq!(message, r"Hello Bob.\n.\nMAIL FROM:<admin@example.org>\n");
+    ours_only(|| {
+        let server = start_for_other_machines();
+        plays_in_all_splits(&server, &conversation, || {
+            let stored = server.stored_messages();
+            assert_eq!(stored.len(), 1);
+            let message = stored[0].escape_ascii().to_string();
+            assert_eq!(message, r"Hello Bob.\n.\nMAIL FROM:<admin@example.org>\n");
+        });
     });
 }
 
 #[test]
-fn a_bare_lf_beyond_the_limit_of_a_line_ends_nothing_either() {
-    if !needs_our_own_server() {
-        return;
-    }
+fn a_bare_lf_beyond_the_line_limit_does_not_end_the_line() {
     let long = "x".repeat(600);
-    let conversation = Conversation::parse(&format!(
+    plays_from_another_machine(&format!(
         r#"
         S: 220 ...
         C: b"{long}\nNOOP\r\n"
@@ -431,21 +412,16 @@ fn a_bare_lf_beyond_the_limit_of_a_line_ends_nothing_either() {
         S: 250 ...
         "#
     ));
-    plays_in_all_splits(&start_for_strangers(), &conversation, || ());
 }
 
 #[test]
-fn a_stranger_with_crlf_is_served_like_anybody() {
-    if !needs_our_own_server() {
-        return;
-    }
+fn another_machine_that_sends_crlf_is_served_as_usual() {
     let source = include_str!("../src/stages/stage08_maildir.rs");
-    let conversation = Conversation::parse(&documented_conversation(source));
-    plays_in_all_splits(&start_for_strangers(), &conversation, || ());
+    plays_from_another_machine(&documented_conversation(source));
 }
 
 #[test]
-fn an_auth_line_may_be_longer_than_another_command() {
+fn an_auth_line_of_12288_octets_is_read_whole() {
     let line =
         |verb: &str, octets: usize| format!("C: {verb} {}", "x".repeat(octets - verb.len() - 3));
     let session = format!(
@@ -469,31 +445,29 @@ fn an_auth_line_may_be_longer_than_another_command() {
         line("NOOP", 512),
         line("NOOP", 513),
     );
-    plays_with(9.., |_| (), &session);
+    plays_with(9.., by_default, &session);
 }
 
 #[test]
-fn nothing_that_a_client_says_reaches_the_terminal_or_a_reply_raw() {
-    if !needs_our_own_server() {
-        return;
-    }
-    let server = Server::start(&["--domain", "example.com"]);
-    let escape = "\x1b]0;owned\x07\x1b[2J\u{9b}31m\u{202e}\x08\x7f";
-    let replies = server.talk(
-        format!(
-            "HELO {escape}\r\nEHLO c\r\nMAIL FROM:<{escape}@example.org>\r\nMAIL FROM:<\"{escape}\"@example.org>\r\n\
-             MAIL FROM:<a@b.c>\r\nRCPT TO:<{escape}@example.com>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n\
-             Subject: {escape}\r\n{escape}: {escape}\r\n\r\n{escape}\r\n.\r\n{escape}\r\nQUIT\r\n"
-        )
-        .as_bytes(),
-    );
-    assert!(replies.ends_with("221 localhost Service closing transmission channel\r\n"));
-    let shown = server.lines_until(&["closes the connection}"]).concat();
-    for text in [replies.replace("\r\n", ""), shown] {
-        let raw: Vec<char> = text
-            .chars()
-            .filter(|c| c.is_control() || *c == '\u{202e}')
-            .collect();
-        assert!(raw.is_empty(), "{raw:?} in {text:?}");
-    }
+fn control_characters_reach_neither_the_terminal_nor_a_reply() {
+    own_program(serving(&["--domain", "example.com"]), |server| {
+        let escape = "\x1b]0;owned\x07\x1b[2J\u{9b}31m\u{202e}\x08\x7f";
+        let replies = server.talk(
+            format!(
+                "HELO {escape}\r\nEHLO c\r\nMAIL FROM:<{escape}@example.org>\r\nMAIL FROM:<\"{escape}\"@example.org>\r\n\
+                 MAIL FROM:<a@b.c>\r\nRCPT TO:<{escape}@example.com>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n\
+                 Subject: {escape}\r\n{escape}: {escape}\r\n\r\n{escape}\r\n.\r\n{escape}\r\nQUIT\r\n"
+            )
+            .as_bytes(),
+        );
+        assert!(replies.ends_with("221 localhost Service closing transmission channel\r\n"));
+        let shown = server.lines_until(&["closes the connection}"]).concat();
+        for text in [replies.replace("\r\n", ""), shown] {
+            let raw: Vec<char> = text
+                .chars()
+                .filter(|c| c.is_control() || *c == '\u{202e}')
+                .collect();
+            assert!(raw.is_empty(), "{raw:?} in {text:?}");
+        }
+    });
 }

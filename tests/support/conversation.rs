@@ -1,8 +1,8 @@
 //! The notation: a conversation as RFC 5321 writes it.
 //!
 //! ```text
-//! S: 220 ...                           one expected reply line; `...` at its end is any text, and
-//!                                      a code with `...` alone is one whole reply, even a long one;
+//! S: 220 ...                           one expected reply line; `...` at its end is any text.
+//!                                      A code with `...` alone is one whole reply, even of many lines;
 //!                                      `5...` is any refusal
 //! C: HELO client.example               sent with CRLF
 //! C: b"NOOP\n"                         raw: Rust's escapes, no CRLF added
@@ -12,10 +12,10 @@
 //! {the server closes the connection}   and says nothing more
 //! ```
 
-/// One line of the notation, read.
+/// Holds one line of the notation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// `S:` a reply line; the text is a literal, or ends in `...`.
+    /// `S:` a reply line: a literal, or a beginning and `...`.
     Expect(String),
     /// `S: b"..."`
     ExpectBytes(Vec<u8>),
@@ -27,11 +27,11 @@ pub enum Step {
     ServerCloses,
     /// Any other narration.
     Because(String),
-    /// Where the next line is written down, for a failure to say. It isn't part of the notation.
+    /// Where the next line is written, for the failure message. It isn't part of the notation.
     Place(String),
 }
 
-/// A conversation, ready to be played.
+/// Holds a conversation, ready to be played.
 #[derive(Clone, Debug, Default)]
 pub struct Conversation {
     /// Its lines in order.
@@ -50,7 +50,15 @@ impl Conversation {
         }
     }
 
-    /// Everything that the client sends.
+    /// Returns the last reason that it gives.
+    pub fn reason(&self) -> Option<&str> {
+        self.steps.iter().rev().find_map(|step| match step {
+            Step::Because(reason) => Some(reason.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Returns all that the client sends, a line each.
     pub fn sent(&self) -> Vec<Vec<u8>> {
         let sent = self.steps.iter().filter_map(|step| match step {
             Step::Send(bytes) => Some(bytes.clone()),
@@ -71,7 +79,7 @@ fn step(line: &str) -> Step {
             let dots = said.find("...");
             assert!(
                 dots.is_none_or(|at| at + 3 == said.len()),
-                "`...` stands at the end of a line only: {line}"
+                "`...` belongs at the end of a line only: {line}"
             );
             Step::Expect(said.to_string())
         }
@@ -87,12 +95,12 @@ fn narration(line: &str) -> Step {
     match inner.unwrap_or_else(|| panic!("neither S: nor C: nor {{...}}: {line}")) {
         "the client closes its side" => Step::ClientClosesItsSide,
         "the server closes the connection" => Step::ServerCloses,
-        other if other.contains("closes") => panic!("who closes what? {line}"),
+        other if other.contains("closes") => panic!("which side closes? {line}"),
         other => Step::Because(other.to_string()),
     }
 }
 
-/// The bytes of `b"..."`, or `None` if it isn't that.
+/// Reads the bytes of `b"..."`, if `said` has that form.
 fn raw(said: &str) -> Option<Vec<u8>> {
     let mut rest = said.trim_end().strip_prefix("b\"")?.strip_suffix('"')?;
     let mut bytes = Vec::new();
@@ -107,7 +115,7 @@ fn raw(said: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The byte of the escape that `text` begins with, and the escape's length.
+/// Reads the escape that `text` begins with: its byte and its length.
 fn escape(text: &str) -> (u8, usize) {
     let simple = |byte| (byte, 2);
     match &text[1..2] {
@@ -121,6 +129,6 @@ fn escape(text: &str) -> (u8, usize) {
             let byte = u8::from_str_radix(&text[2..4], 16);
             (byte.expect("\\x takes two hexadecimal digits"), 4)
         }
-        other => panic!("\\{other} is no escape of a byte string"),
+        other => panic!("\\{other} is not an escape of a byte string"),
     }
 }

@@ -1,4 +1,4 @@
-//! Folders to keep mail in while a test runs, and what is found in them.
+//! Folders for the mail of a test, and the files in them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use smtp_from_scratch::mail::Mail;
 use smtp_from_scratch::maildir::Maildir;
 
-/// An empty folder. It is gone when the test is over.
+/// Holds an empty folder, which is removed after the test.
 pub struct ScratchFolder(PathBuf);
 
 impl ScratchFolder {
     pub fn new() -> ScratchFolder {
         static FOLDERS: AtomicU64 = AtomicU64::new(0);
-        // To sync is free where there is no disk, and these tests don't cut the power.
+        // Without a disk a sync costs nothing, and these tests don't cut the power.
         let memory = Path::new("/dev/shm");
         let place = match memory.is_dir() {
             true => memory,
@@ -38,7 +38,7 @@ impl Drop for ScratchFolder {
     }
 }
 
-/// A Maildir in such a folder.
+/// Holds a Maildir in such a folder.
 pub struct ScratchMaildir(ScratchFolder);
 
 impl ScratchMaildir {
@@ -46,31 +46,31 @@ impl ScratchMaildir {
         ScratchMaildir(ScratchFolder::new())
     }
 
-    /// Opens it, as a server does.
+    /// Opens the Maildir, as a server does.
     pub fn open(&self) -> Maildir {
         Maildir::open(self.path(), "localhost").expect("a Maildir")
     }
 
-    /// Where it is.
+    /// Returns the path of the Maildir.
     pub fn path(&self) -> PathBuf {
         self.0.path().join("mail")
     }
 
-    /// The names of the files in one of its folders.
+    /// Lists the files in one of its folders.
     pub fn names(&self, folder: &str) -> Vec<String> {
         names(&self.path().join(folder))
     }
 
-    /// Takes the mails out of `new`, in the order in which they came.
-    pub fn take(&self) -> Vec<KeptFile> {
-        let mut files: Vec<KeptFile> = self
+    /// Takes the mails out of `new`, in the order of their arrival.
+    pub fn take(&self) -> Vec<StoredFile> {
+        let mut files: Vec<StoredFile> = self
             .names("new")
             .into_iter()
             .map(|name| {
                 let path = self.path().join("new").join(&name);
-                let bytes = fs::read(&path).expect("a file in new is there to stay");
+                let bytes = fs::read(&path).expect("a file in new stays there");
                 fs::remove_file(&path).expect("nobody else takes it");
-                KeptFile { name, bytes }
+                StoredFile { name, bytes }
             })
             .collect();
         files.sort_by_key(|file| file.counter());
@@ -78,7 +78,7 @@ impl ScratchMaildir {
     }
 }
 
-/// The names of the files in a folder, sorted.
+/// Lists the files in a folder, sorted by name.
 pub fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
     let mut names: Vec<String> = entries
@@ -88,25 +88,25 @@ pub fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A mail as it was found in `new`.
-pub struct KeptFile {
+/// Holds a mail as the test found it in `new`.
+pub struct StoredFile {
     pub name: String,
     pub bytes: Vec<u8>,
 }
 
-impl KeptFile {
-    /// The number of the mail, from its server's first on.
+impl StoredFile {
+    /// Reads the number of the mail, counted from its server's start.
     fn counter(&self) -> u64 {
         let (_, counter) = self.name.split_once('Q').expect("a counter in the name");
         let (counter, _) = counter.split_once('.').expect("a host after the counter");
         counter.parse().expect("a counter is a number")
     }
 
-    /// The trace header on top, a field each, and the message below.
+    /// Splits the file into the trace header's fields and the message.
     pub fn parts(&self) -> (Vec<String>, &[u8]) {
         let mut fields: Vec<String> = Vec::new();
         let mut rest = self.bytes.as_slice();
-        // `Received:` is the last of them, and the only one that is folded.
+        // `Received:` is the last field, and the only one that is folded.
         loop {
             let in_received = fields
                 .last()
@@ -124,25 +124,23 @@ impl KeptFile {
         }
     }
 
-    /// What the test would have had as a mail: the envelope from the trace header, and the message.
+    /// Reads the mail: the envelope from the trace header, and the message.
     pub fn mail(&self) -> Mail {
         let (fields, message) = self.parts();
-        let mut mail = Mail {
-            message: message.to_vec(),
-            ..Mail::default()
-        };
-        for field in fields {
+        let mut reverse_path = "";
+        let mut forward_paths = Vec::new();
+        for field in &fields {
             if let Some(path) = field.strip_prefix("Return-Path: <") {
-                mail.reverse_path = path.strip_suffix('>').expect("a path").to_string();
+                reverse_path = path.strip_suffix('>').expect("a path");
             } else if let Some(mailbox) = field.strip_prefix("Delivered-To: ") {
-                mail.forward_paths.push(mailbox);
+                forward_paths.push(mailbox);
             }
         }
-        mail
+        super::mail(reverse_path, &forward_paths, message)
     }
 }
 
-/// A message as files have it: a line ends in LF.
+/// Converts a message to the line ends of a file: LF.
 pub fn with_lf(message: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     for (at, &byte) in message.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Plays a conversation over a real socket, and tells the story when it goes another way.
+//! Plays a conversation over a real socket, and tells where it differs.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
@@ -7,21 +7,22 @@ use std::net::{Shutdown, TcpStream};
 use super::conversation::{Conversation, Step};
 use super::target::Target;
 
-/// How the client's lines are cut into segments. TCP has no message boundaries, so the replies must
-/// be the same.
+/// Selects how the client's lines are cut into segments.
+///
+/// TCP has no message boundaries, so the replies must be the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     /// Each line by itself, after the reply to the one before.
     LineByLine,
     /// As many commands in one segment as pipelining allows (RFC 2920, 3.1).
     OneSegment,
-    /// The same, cut before, within and after each line end.
+    /// Those segments, cut before, within and after each line end.
     AroundLineEnds,
     /// Each byte by itself.
     ByteByByte,
 }
 
-/// All of them. The plain one comes first, so that a failure of another is the fault of the cut.
+/// Lists every split. The plain one comes first: when only a later one fails, the cut is the cause.
 pub const SPLITS: [Split; 4] = [
     Split::LineByLine,
     Split::OneSegment,
@@ -32,7 +33,7 @@ pub const SPLITS: [Split; 4] = [
 /// Plays the conversation.
 ///
 /// # Errors
-/// Where it went differently: the whole message for the reader.
+/// The story of the conversation, up to the place where it went differently, as the reader sees it.
 pub fn play(target: &Target, conversation: &Conversation, split: Split) -> Result<(), String> {
     let mut player = Player::connect(target).map_err(|error| {
         format!(
@@ -45,20 +46,20 @@ pub fn play(target: &Target, conversation: &Conversation, split: Split) -> Resul
     played.map_err(|difference| player.story(target, split, &difference))
 }
 
-/// Where reality left the script.
+/// Marks the place where the server left the script.
 struct Difference {
-    /// The caret's place in the last line of the story.
+    /// The column of the caret below the last line of the story.
     column: usize,
     expected: String,
 }
 
-/// What came instead of a line, or the line.
+/// Holds the line that came, or the reason why none came.
 enum Heard {
-    /// With its line end.
+    /// The line with its line end.
     Line(Vec<u8>),
     /// The connection ended after these bytes.
     Closed(Vec<u8>, &'static str),
-    /// Nothing more came while there was patience.
+    /// Nothing came after these bytes within the target's patience.
     Silence(Vec<u8>),
 }
 
@@ -68,7 +69,7 @@ struct Player {
     received: Vec<u8>,
     /// The conversation so far, in the notation.
     story: Vec<String>,
-    /// What was sent so far, cut as it was sent.
+    /// The segments sent so far.
     sent: Vec<Vec<u8>>,
     because: Option<String>,
     place: Option<String>,
@@ -121,7 +122,7 @@ impl Player {
         self.expect_no_more()
     }
 
-    /// Sends what there is. A server that is gone shows itself at the next read.
+    /// Sends the segment. A server that is gone is noticed at the next read.
     fn send(&mut self, segment: &mut Vec<&[u8]>, split: Split) {
         self.story.extend(segment.iter().map(|said| spoken(said)));
         let bytes = std::mem::take(segment).concat();
@@ -136,7 +137,7 @@ impl Player {
             let _ = self.stream.write_all(piece);
         }
         match split {
-            // Nobody would type it byte by byte.
+            // Nobody would type the bytes one by one.
             Split::ByteByByte => self.sent.push(bytes.clone()),
             _ => self.sent.extend(pieces.iter().map(|piece| piece.to_vec())),
         }
@@ -160,7 +161,7 @@ impl Player {
         let code = pattern.get(..3).filter(|code| code.parse::<u16>().is_ok());
         let separator = pattern.get(3..4);
         if !self.texts_count && code.is_some() && separator == Some("-") {
-            // Other servers have other lines; the last line of the reply stands for all of them.
+            // Other servers have other lines, so only the last line of the reply is compared.
             return Ok(());
         }
         let pattern = match code {
@@ -276,8 +277,10 @@ impl Player {
         }
     }
 
-    /// After the last line of the script: exactly one reply for each command (4.2), so the server
-    /// has no more to say, and closes when the client does. A 421 on that occasion is legal.
+    /// Checks that nothing follows the last line of the script.
+    ///
+    /// Every command has exactly one reply (4.2), so the server is silent, and closes when the client
+    /// does. A 421 on that occasion is legal.
     fn expect_no_more(&mut self) -> Result<(), Difference> {
         let Some(last_words) = self.last_words() else {
             return Ok(());
@@ -336,7 +339,7 @@ impl Player {
     }
 
     fn story(&self, target: &Target, split: Split, difference: &Difference) -> String {
-        let mut told = format!(
+        let mut story = format!(
             "the conversation went differently, with {}:\n\n",
             target.name
         );
@@ -348,21 +351,21 @@ impl Player {
             if (STORY_START..before.len().saturating_sub(STORY_END)).contains(&number) {
                 if number == STORY_START {
                     let left = before.len() - STORY_START - STORY_END;
-                    let _ = writeln!(told, "    [... {left} lines ...]");
+                    let _ = writeln!(story, "    [... {left} lines ...]");
                 }
                 continue;
             }
-            let _ = writeln!(told, "    {}", excerpt(line, 0).0);
+            let _ = writeln!(story, "    {}", excerpt(line, 0).0);
         }
         let (last, column) = excerpt(last, difference.column);
         let caret = " ".repeat(column);
         let expected = excerpt(&difference.expected, difference.column).0;
-        let _ = writeln!(told, "    {last}\n    {caret}^ expected: {expected}\n");
+        let _ = writeln!(story, "    {last}\n    {caret}^ expected: {expected}\n");
         if let Some(place) = &self.place {
-            let _ = writeln!(told, "where: {place}");
+            let _ = writeln!(story, "where: {place}");
         }
         if let Some(why) = &self.because {
-            let _ = writeln!(told, "why: {why}");
+            let _ = writeln!(story, "why: {why}");
         }
         let cut = match split {
             Split::LineByLine => None,
@@ -372,35 +375,37 @@ impl Player {
         };
         if let Some(cut) = cut {
             let _ = writeln!(
-                told,
+                story,
                 "mind: the same lines went well one by one. This time they came {cut}. TCP has no \
                  message boundaries: one read is not one command, nor one line (chapters 1 and 3)."
             );
         }
         if self.received.is_empty() && !self.story.iter().any(|line| line.starts_with("S: ")) {
-            told += "mind: not a word came. If your server takes one client at a time, it may be \
+            story += "mind: not a word came. If your server takes one client at a time, it may be \
                      busy with another: the tests run side by side. One by one they run with \
                      `cargo test --test NAME -- --test-threads=1`.\n";
         }
-        told + &reproduce(target, &self.sent)
+        story + &reproduce(target, &self.sent)
     }
 }
 
-/// How many lines of a long story are told, at its start and before its end.
+/// Limits the lines at each end of a long story.
 const STORY_START: usize = 20;
 const STORY_END: usize = 20;
 
-/// How much of a long line is told, in characters.
+/// Limits the characters of a long line.
 const LONGEST_SHOWN: usize = 160;
 
-/// How much anybody would paste into a shell, in octets.
+/// Limits the octets of a command to paste into a shell.
 const LONGEST_TYPED: usize = 2000;
 
 const CLOSED: &str = "{the server closes the connection}";
 const SILENCE: &str = "{the server says nothing for seconds}";
 
-/// Whether the client must wait for the reply before it may send more: RFC 2920, 3.1. (HELO isn't
-/// in its list, having no extensions; it is the same kind of command.)
+/// Tells whether the client must wait for the reply.
+///
+/// The list is that of RFC 2920, 3.1. HELO is missing there, since it offers no extensions, but it is the
+/// same kind of command.
 fn ends_a_group(command: &[u8]) -> bool {
     let verb = command.get(..4).unwrap_or_default().to_ascii_uppercase();
     let waiting: [&[u8]; 8] = [
@@ -409,8 +414,10 @@ fn ends_a_group(command: &[u8]) -> bool {
     waiting.contains(&verb.as_slice())
 }
 
-/// Compares a line with a pattern: a literal, or a beginning with `...` at its end. The error is
-/// the index of the first byte that differs.
+/// Compares a line with a literal, or with a beginning and `...`.
+///
+/// # Errors
+/// The index of the first byte that differs.
 pub fn matches_pattern(text: &[u8], pattern: &str) -> Result<(), usize> {
     let (literal, open) = match pattern.strip_suffix("...") {
         Some(literal) => (literal, true),
@@ -421,7 +428,7 @@ pub fn matches_pattern(text: &[u8], pattern: &str) -> Result<(), usize> {
         .zip(literal.as_bytes())
         .take_while(|(a, b)| a == b)
         .count();
-    // 4.2: a client takes the code alone as well, without the space and the text.
+    // 4.2: a client must also accept a code alone, without the space and the text.
     let bare_code = open && literal.len() == 4 && text.len() == 3 && same == 3;
     if bare_code || (same == literal.len() && (open || same == text.len())) {
         Ok(())
@@ -438,7 +445,7 @@ fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n')
 }
 
-/// What the client sent, in the notation.
+/// Writes a client's line in the notation.
 fn spoken(bytes: &[u8]) -> String {
     match bytes.strip_suffix(b"\r\n") {
         Some(text) if text.iter().all(|byte| matches!(byte, b' '..=b'~')) => {
@@ -448,7 +455,9 @@ fn spoken(bytes: &[u8]) -> String {
     }
 }
 
-/// As much of a long line as a story shows, around `column`, and where the column is in that.
+/// Cuts a long line around `column`.
+///
+/// Returns the cut line and the column within it.
 fn excerpt(line: &str, column: usize) -> (String, usize) {
     let length = line.chars().count();
     if length <= LONGEST_SHOWN {
@@ -468,7 +477,7 @@ fn excerpt(line: &str, column: usize) -> (String, usize) {
     )
 }
 
-/// What to type to see the same: `sent`, with a moment after each piece.
+/// Writes the shell command that sends these pieces one by one.
 pub fn reproduce(target: &Target, sent: &[Vec<u8>]) -> String {
     let length: usize = sent.iter().map(Vec::len).sum();
     if length > LONGEST_TYPED {
@@ -489,7 +498,7 @@ pub fn reproduce(target: &Target, sent: &[Vec<u8>]) -> String {
     )
 }
 
-/// Bytes as the format of the shell's printf, within single quotes.
+/// Writes bytes as a format of the shell's printf, within single quotes.
 fn for_printf(bytes: &[u8]) -> String {
     let mut text = String::new();
     for &byte in bytes {

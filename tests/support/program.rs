@@ -1,4 +1,4 @@
-//! The real binary as a server: started on a free port, listened to, killed when the test is over.
+//! The real binary as a server, and its clients.
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -10,19 +10,19 @@ use std::time::Duration;
 
 use super::maildir::ScratchFolder;
 
-/// The program, as `cargo test` built it.
+/// Runs the program that `cargo test` built.
 pub fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_smtp-from-scratch"))
 }
 
-/// A running server. It is killed when the test is over.
+/// Holds a running server, which is killed after the test.
 pub struct Server {
     pub child: Child,
-    /// Where it listens, from its first line.
+    /// The address in its first line.
     pub address: String,
-    /// What it prints after the first line, on standard output and on standard error.
+    /// The other lines, of standard output and of standard error.
     pub printed: Receiver<String>,
-    /// Where it runs, and keeps its mail unless the arguments say otherwise.
+    /// Its working directory. Its mail is stored there unless the arguments say otherwise.
     pub folder: ScratchFolder,
 }
 
@@ -33,7 +33,7 @@ impl Drop for Server {
     }
 }
 
-/// A line that a server prints is there at once, or something is wrong.
+/// The time to wait for a line. A server that works prints it at once.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Server {
@@ -61,7 +61,7 @@ impl Server {
         Client::connected(&self.address)
     }
 
-    /// Sends everything at once and hears everything, to the end of the connection.
+    /// Sends all lines at once, and returns all replies.
     pub fn talk(&self, lines: &[u8]) -> String {
         let mut client = self.connect();
         client.says(lines);
@@ -70,8 +70,9 @@ impl Server {
         replies
     }
 
-    /// How much memory it holds (`VmRSS`), or has held at most (`VmHWM`), in KiB. `None` where the
-    /// system doesn't tell in Linux's way.
+    /// Reads the server's memory in KiB, if the system is Linux.
+    ///
+    /// `VmRSS:` is its present size, and `VmHWM:` the largest so far.
     pub fn memory_kib(&self, what: &str) -> Option<usize> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(what))?;
@@ -83,7 +84,7 @@ impl Server {
         line.expect("the server prints another line")
     }
 
-    /// The next lines, up to the first in which one of `ends` is found.
+    /// Returns the next lines, up to one with one of `ends`.
     pub fn lines_until(&self, ends: &[&str]) -> Vec<String> {
         let mut lines = vec![self.next_line()];
         while !ends.iter().any(|end| lines[lines.len() - 1].contains(end)) {
@@ -93,7 +94,9 @@ impl Server {
     }
 }
 
-/// The program as a server, on a free port unless the arguments say where.
+/// Runs the program as a server.
+///
+/// It listens on a free port unless the arguments have another.
 pub fn serving(arguments: &[&str]) -> Command {
     let mut command = program();
     command.args(arguments);
@@ -103,7 +106,7 @@ pub fn serving(arguments: &[&str]) -> Command {
     command
 }
 
-/// The program as a server that may have only so much of something, in the words of the shell's `ulimit`.
+/// Runs the program as a server within a limit of `ulimit`.
 #[cfg(unix)]
 pub fn serving_within(limit: &str, arguments: &str) -> Command {
     let program = env!("CARGO_BIN_EXE_smtp-from-scratch");
@@ -114,7 +117,7 @@ pub fn serving_within(limit: &str, arguments: &str) -> Command {
     command
 }
 
-/// Starts a server and reads the first line that it prints.
+/// Starts a server and reads the address in its first line.
 pub fn spawn(mut command: Command) -> (Child, BufReader<ChildStdout>, String) {
     let mut child = command
         .env_remove("RUST_LOG")
@@ -130,7 +133,7 @@ pub fn spawn(mut command: Command) -> (Child, BufReader<ChildStdout>, String) {
     (child, stdout, address)
 }
 
-/// Hands on every line, without what the logger of the feature `log` puts in front.
+/// Passes every line on, without the prefix of the feature `log`.
 fn pass_on(lines: impl BufRead + Send + 'static, sender: Sender<String>) {
     thread::spawn(move || {
         for line in lines.lines().map_while(Result::ok) {
@@ -143,7 +146,7 @@ fn pass_on(lines: impl BufRead + Send + 'static, sender: Sender<String>) {
     });
 }
 
-/// A client of such a server.
+/// Holds a client's connection to a server.
 pub struct Client(pub BufReader<TcpStream>);
 
 impl Client {
@@ -153,7 +156,15 @@ impl Client {
         Client(BufReader::new(stream))
     }
 
-    /// A client in the middle of a session: the server waits for its message.
+    /// Opens a session with EHLO.
+    pub fn greeted(address: impl ToSocketAddrs) -> Client {
+        let mut client = Client::connected(address);
+        client.says(b"EHLO c\r\n");
+        client.hears_codes(&["220", "250"]);
+        client
+    }
+
+    /// Opens a session up to the 354.
     pub fn within_data(address: impl ToSocketAddrs) -> Client {
         let mut client = Client::connected(address);
         client.says(b"EHLO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
@@ -161,11 +172,24 @@ impl Client {
         client
     }
 
+    /// Brings a mail of an open session up to its 354.
+    pub fn begins_a_mail(&mut self) {
+        self.says(b"MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
+        self.hears_codes(&["250", "250", "354"]);
+    }
+
+    /// Sends a mail within an open session, answered with `code`.
+    pub fn sends_a_mail(&mut self, code: &str) {
+        self.begins_a_mail();
+        self.says(b"hi\r\n.\r\n");
+        self.hears_codes(&[code]);
+    }
+
     pub fn says(&self, bytes: &[u8]) {
         self.0.get_ref().write_all(bytes).unwrap();
     }
 
-    /// Waits, while the server has nothing to say.
+    /// Waits, and fails if the server sends anything meanwhile.
     pub fn hears_nothing_for(&mut self, pause: Duration) {
         let stream = self.0.get_mut();
         stream.set_read_timeout(Some(pause)).unwrap();
@@ -174,15 +198,21 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
     }
 
+    /// Reads the next line, without its line end.
     pub fn hears(&mut self) -> String {
+        self.hears_whole_line().trim_end().to_string()
+    }
+
+    /// Reads the next line, line end included.
+    pub fn hears_whole_line(&mut self) -> String {
         let mut line = String::new();
         if let Err(error) = self.0.read_line(&mut line) {
             panic!("the server says nothing: {error}");
         }
-        line.trim_end().to_string()
+        line
     }
 
-    /// Hears a line for each code, in this order.
+    /// Reads a line for each code, in this order.
     pub fn hears_codes(&mut self, codes: &[&str]) {
         for code in codes {
             let line = self.hears();

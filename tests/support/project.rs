@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 use smtp_from_scratch::stages::STAGES;
 
-/// The project's folder.
+/// Returns the project's folder.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The text of a file, named from the project's folder on.
+/// Reads a file, named from the project's folder on.
 pub fn read(path: impl AsRef<Path>) -> String {
     let path = root().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// All files with this ending below a folder of the project.
+/// Lists all files with this ending below a folder of the project.
 pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -37,7 +37,7 @@ pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// All of our sources: the name from the project's folder on, and the text.
+/// Reads all of our sources: the name and the text.
 pub fn sources() -> impl Iterator<Item = (String, String)> {
     files("src", "rs").into_iter().map(|path| {
         let name = path.strip_prefix(root()).unwrap();
@@ -45,7 +45,9 @@ pub fn sources() -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// A source's lines of code: no comments, and nothing from the unit tests on, which stand last.
+/// Numbers a source's lines of code, without comments and unit tests.
+///
+/// The unit tests are at the end of a source.
 pub fn code(source: &str) -> impl Iterator<Item = (usize, &str)> {
     source
         .lines()
@@ -55,7 +57,7 @@ pub fn code(source: &str) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-/// The module of each stage in the table: `stage04_mail`.
+/// Names the module of each stage in the table, such as `stage04_mail`.
 pub fn modules() -> Vec<String> {
     STAGES
         .iter()

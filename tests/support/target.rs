@@ -1,7 +1,8 @@
-//! Servers to play against: our stages, a server that is running already, or an animal of the zoo.
+//! Servers to play against: our stages, a server that already runs, or an animal of the zoo.
 
 use std::cell::Cell;
 use std::fmt::Debug;
+use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::ops::RangeBounds;
 use std::sync::Mutex;
@@ -14,37 +15,37 @@ use smtp_from_scratch::server::{self, Connection, Converse};
 use smtp_from_scratch::settings::Settings;
 use smtp_from_scratch::stages::STAGES;
 
-use super::maildir::{KeptFile, ScratchMaildir, with_lf};
+use super::maildir::{ScratchMaildir, StoredFile, with_lf};
 use super::zoo::{self, Mistake};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A server that listens.
+/// Names a server that listens.
 pub struct Target {
     pub address: SocketAddr,
-    /// Who it is, in a failure message.
+    /// Its name in a failure message.
     pub name: String,
-    /// How a person starts the same server; empty for one that is running.
+    /// The command that starts it; empty for a running server.
     pub command: String,
-    /// Whether reply texts are ours. Elsewhere only the codes count.
+    /// Whether the texts of the replies are ours. Elsewhere only the codes count.
     pub texts_count: bool,
-    /// How long to wait for a reply that doesn't come. It is never waited out when all is well.
+    /// The time to wait for a reply. A test that passes never waits so long.
     pub patience: Duration,
     mails: Mails,
 }
 
-/// How the mails are found that a server has kept.
+/// Finds the mails that a server has stored.
 enum Mails {
-    /// It doesn't tell.
-    Untold,
-    /// It hands each to the test.
-    Handed(Mutex<Receiver<Mail>>),
-    /// It has a Maildir.
+    /// The server doesn't report them.
+    Unknown,
+    /// The server sends each to the test.
+    Sent(Mutex<Receiver<Mail>>),
+    /// The server has a Maildir.
     InMaildir(ScratchMaildir),
 }
 
 impl Target {
-    /// A server that is running already.
+    /// Names a server that already runs.
     pub fn running(address: SocketAddr, texts_count: bool) -> Target {
         Target {
             address,
@@ -52,29 +53,38 @@ impl Target {
             command: String::new(),
             texts_count,
             patience: PATIENCE,
-            mails: Mails::Untold,
+            mails: Mails::Unknown,
         }
     }
 
-    /// The mails kept since the last call. `None` if this server doesn't tell.
+    /// Returns the mails stored since the last call.
     ///
-    /// A mail is kept before its 250 is sent, so after the conversation it is here: no waiting.
-    pub fn kept(&self) -> Option<Vec<Mail>> {
+    /// It is `None` for a server that already runs, which doesn't report its mails. All others store a mail
+    /// before its 250 is sent, so after the conversation there is nothing to wait for.
+    pub fn stored(&self) -> Option<Vec<Mail>> {
         match &self.mails {
-            Mails::Untold => None,
-            Mails::Handed(mails) => {
+            Mails::Unknown => None,
+            Mails::Sent(mails) => {
                 let mails = mails.lock().expect("nobody panics with the lock");
                 Some(mails.try_iter().collect())
             }
             Mails::InMaildir(maildir) => {
                 let files = maildir.take();
-                Some(files.iter().map(KeptFile::mail).collect())
+                Some(files.iter().map(StoredFile::mail).collect())
             }
         }
     }
 
-    /// What a mail looks like once this server has kept it: in a file a line ends in LF.
-    pub fn as_kept(&self, mail: &Mail) -> Mail {
+    /// Returns the messages of [`Target::stored`], for our own servers.
+    pub fn stored_messages(&self) -> Vec<Vec<u8>> {
+        let mails = self.stored().expect("our own server reports its mails");
+        mails.into_iter().map(|mail| mail.message).collect()
+    }
+
+    /// Returns a mail as this server stores it.
+    ///
+    /// In a file a line ends in LF.
+    pub fn as_stored(&self, mail: &Mail) -> Mail {
         let mut mail = mail.clone();
         if let Mails::InMaildir(_) = self.mails {
             mail.message = with_lf(&mail.message);
@@ -82,7 +92,7 @@ impl Target {
         mail
     }
 
-    /// The Maildir of one of our own servers of stage 8 and later.
+    /// Returns the Maildir of our own server, from stage 8 on.
     pub fn maildir(&self) -> &ScratchMaildir {
         match &self.mails {
             Mails::InMaildir(maildir) => maildir,
@@ -91,7 +101,7 @@ impl Target {
     }
 }
 
-/// The server in `SMTP_SERVER`, if that is set.
+/// Returns the address in `SMTP_SERVER`, if that is set.
 pub fn external() -> Option<SocketAddr> {
     let address = std::env::var("SMTP_SERVER").ok()?;
     let mut resolved = address
@@ -105,14 +115,19 @@ pub fn start(number: usize, adjust: impl FnOnce(&mut Settings)) -> Target {
     start_behind(number, adjust, STAGES[number - 1].converse)
 }
 
-/// Starts the server of stage 9, to which every client seems to call from another machine.
-pub fn start_for_strangers() -> Target {
-    fn from_afar(mut connection: Connection) -> std::io::Result<()> {
-        // An address of nobody's (RFC 5737).
+/// Starts stage 9, where every client seems to be on another machine.
+pub fn start_for_other_machines() -> Target {
+    fn from_another_machine(mut connection: Connection) -> io::Result<()> {
+        // An address for documentation, which no machine has (RFC 5737).
         connection.peer.set_ip([192, 0, 2, 1].into());
         (STAGES[8].converse)(connection)
     }
-    start_behind(9, |_| (), from_afar)
+    start_behind(9, super::by_default, from_another_machine)
+}
+
+/// Makes every attempt to store a mail fail, up to stage 7.
+pub fn stores_nothing(settings: &mut Settings) {
+    settings.keep = Box::new(|_, _| Err(io::Error::other("on purpose, in a test")));
 }
 
 fn start_behind(number: usize, adjust: impl FnOnce(&mut Settings), converse: Converse) -> Target {
@@ -130,11 +145,11 @@ fn start_behind(number: usize, adjust: impl FnOnce(&mut Settings), converse: Con
         let sender = Mutex::new(sender);
         settings.keep = Box::new(move |mail, _| {
             let sender = sender.lock().expect("nobody panics with the lock");
-            // A test that is over doesn't listen any more.
+            // After the test nobody receives any more.
             let _ = sender.send(mail.clone());
             Ok(())
         });
-        Mails::Handed(Mutex::new(mails))
+        Mails::Sent(Mutex::new(mails))
     };
     adjust(&mut settings);
     thread::spawn(move || server::serve(&listener, settings, converse));
@@ -151,19 +166,19 @@ fn start_behind(number: usize, adjust: impl FnOnce(&mut Settings), converse: Con
 /// Starts a server with one classic mistake.
 pub fn start_animal(mistake: Mistake) -> Target {
     let (listener, address) = free_port();
-    let (kept, mails) = channel();
-    thread::spawn(move || zoo::serve(&listener, mistake, &kept));
+    let (stored, mails) = channel();
+    thread::spawn(move || zoo::serve(&listener, mistake, &stored));
     Target {
         address,
         name: format!("the zoo's {mistake:?}"),
         command: String::new(),
         texts_count: false,
-        // Some animals fall silent; the others answer at once.
+        // Some animals never answer; the others answer at once.
         patience: match mistake {
             Mistake::None | Mistake::NoneInEcho => PATIENCE,
             _ => Duration::from_secs(1),
         },
-        mails: Mails::Handed(Mutex::new(mails)),
+        mails: Mails::Sent(Mutex::new(mails)),
     }
 }
 
@@ -179,7 +194,7 @@ thread_local! {
     static ANIMAL: Cell<Option<Mistake>> = const { Cell::new(None) };
 }
 
-/// Runs `test` with an animal of the zoo in the place of every stage.
+/// Runs `test` with an animal in place of every stage.
 pub fn with_animal(animal: Mistake, test: impl FnOnce()) {
     struct Leave;
     impl Drop for Leave {
@@ -192,7 +207,7 @@ pub fn with_animal(animal: Mistake, test: impl FnOnce()) {
     test();
 }
 
-/// Whom to play against: the animal, the running server, or each of our stages in the range.
+/// Chooses the animal, the running server, or our stages in the range.
 pub fn targets(stages: &(impl RangeBounds<usize> + Debug)) -> Vec<Target> {
     if let Some(animal) = ANIMAL.get() {
         return vec![start_animal(animal)];
@@ -200,10 +215,10 @@ pub fn targets(stages: &(impl RangeBounds<usize> + Debug)) -> Vec<Target> {
     if let Some(address) = external() {
         return vec![Target::running(address, false)];
     }
-    started(stages, |_| ())
+    started(stages, super::by_default)
 }
 
-/// Each of our stages in the range, with the settings that `adjust` makes.
+/// Starts our stages in the range, with settings made by `adjust`.
 pub fn started(
     stages: &(impl RangeBounds<usize> + Debug),
     adjust: impl Fn(&mut Settings),

@@ -1,7 +1,7 @@
 //! The zoo: servers with one classic mistake each. A test that no animal can fail proves nothing.
 //!
-//! They are all one small server, written the way one writes the first that works, with a mistake
-//! built in where it is asked for. Without a mistake it passes every test that its animals fail.
+//! Every animal is the same small server, written like a first server that works, with one mistake built
+//! in. Without a mistake that server passes every test that the animals fail.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use smtp_from_scratch::mail::Mail;
 use super::skipped;
 use super::target::{self, with_animal};
 
-/// What an animal does wrong.
+/// Names the mistake of an animal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
     None,
@@ -41,8 +41,9 @@ pub enum Mistake {
     OneRecipientOnly,
 }
 
-/// Checks that `test` passes on the zoo's server without a mistake, fails on the one with `mistake`,
-/// and says `diagnosis` when it does.
+/// Checks that `test` catches `mistake`, and that the failure message contains `diagnosis`.
+///
+/// On the zoo's server without a mistake `test` must pass.
 pub fn catches(test: fn(), mistake: Mistake, diagnosis: &str) {
     if target::external().is_some() {
         return skipped("it tests our own tests");
@@ -59,21 +60,21 @@ pub fn catches(test: fn(), mistake: Mistake, diagnosis: &str) {
         .expect("the player's message");
     assert!(
         message.contains(diagnosis),
-        "{mistake:?} was caught, but nobody said {diagnosis:?}:\n{message}"
+        "{mistake:?} was caught, but the message does not say {diagnosis:?}:\n{message}"
     );
 }
 
-/// Serves for ever; a mail that is accepted goes to `kept`.
-pub fn serve(listener: &TcpListener, mistake: Mistake, kept: &Sender<Mail>) {
+/// Serves for ever, and sends every accepted mail to `stored`.
+pub fn serve(listener: &TcpListener, mistake: Mistake, stored: &Sender<Mail>) {
     for stream in listener.incoming() {
-        let kept = kept.clone();
+        let stored = stored.clone();
         thread::spawn(move || {
             let stream = stream?;
             match mistake {
                 Mistake::NoneInEcho | Mistake::EchoWithoutLineEnd | Mistake::EchoOfEachRead => {
                     echo(stream, mistake)
                 }
-                _ => Animal::new(stream, mistake, kept)?.live(),
+                _ => Animal::new(stream, mistake, stored)?.live(),
             }
         });
     }
@@ -105,19 +106,25 @@ struct Animal {
     input: BufReader<TcpStream>,
     output: TcpStream,
     greeted: bool,
-    mail: Option<Mail>,
-    kept: Sender<Mail>,
+    transaction: Option<Transaction>,
+    stored: Sender<Mail>,
+}
+
+#[derive(Clone, Default)]
+struct Transaction {
+    sender: String,
+    recipients: Vec<String>,
 }
 
 impl Animal {
-    fn new(stream: TcpStream, mistake: Mistake, kept: Sender<Mail>) -> io::Result<Animal> {
+    fn new(stream: TcpStream, mistake: Mistake, stored: Sender<Mail>) -> io::Result<Animal> {
         Ok(Animal {
             mistake,
             input: BufReader::new(stream.try_clone()?),
             output: stream,
             greeted: false,
-            mail: None,
-            kept,
+            transaction: None,
+            stored,
         })
     }
 
@@ -149,7 +156,7 @@ impl Animal {
                 "HELO" | "EHLO" => {
                     self.greeted = true;
                     if self.mistake != Mistake::StateKeptAfterEhlo {
-                        self.mail = None;
+                        self.transaction = None;
                     }
                     self.say("250 zoo.example")?;
                 }
@@ -157,18 +164,15 @@ impl Animal {
                 "RCPT" => self.rcpt(argument)?,
                 "DATA" => self.data(crlf)?,
                 "RSET" => {
-                    let recipients = self.mail.take().map(|mail| mail.forward_paths);
-                    if self.mistake == Mistake::RsetKeepsTheRecipients {
-                        self.mail = recipients.map(|forward_paths| Mail {
-                            forward_paths,
-                            ..Mail::default()
-                        });
+                    match (self.mistake, &mut self.transaction) {
+                        (Mistake::RsetKeepsTheRecipients, Some(open)) => open.sender.clear(),
+                        (_, transaction) => *transaction = None,
                     }
                     self.say("250 reset")?;
                 }
                 "NOOP" => {
                     if self.mistake == Mistake::NoopForgetsTheTransaction {
-                        self.mail = None;
+                        self.transaction = None;
                     }
                     self.say("250 here")?;
                 }
@@ -195,7 +199,7 @@ impl Animal {
         self.output.write_all(format!("{reply}{end}").as_bytes())
     }
 
-    /// The next line, with its end.
+    /// Reads the next line, with its end.
     fn hear(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut line = Vec::new();
         if self.mistake == Mistake::OneReadIsOneCommand {
@@ -215,52 +219,51 @@ impl Animal {
             Mistake::PanicsWithoutColon => argument.split(':').collect::<Vec<_>>()[1],
             _ => after("FROM:", argument),
         };
-        if !self.greeted || self.mail.is_some() {
+        if !self.greeted || self.transaction.is_some() {
             return self.say("503 not now");
         }
         if !path.contains('@') && path != "<>" {
             return self.say("501 from whom?");
         }
-        self.mail = Some(Mail {
-            reverse_path: path.trim_matches(['<', '>', ' ']).to_string(),
-            ..Mail::default()
+        self.transaction = Some(Transaction {
+            sender: path.trim_matches(['<', '>', ' ']).to_string(),
+            recipients: Vec::new(),
         });
         self.say("250 fine")
     }
 
     fn rcpt(&mut self, argument: &str) -> io::Result<()> {
         if self.mistake == Mistake::RcptBeforeMail {
-            self.mail.get_or_insert_default();
+            self.transaction.get_or_insert_default();
         }
         let path = after("TO:", argument);
-        let Some(mail) = &mut self.mail else {
+        let Some(transaction) = &mut self.transaction else {
             return self.say("503 no mail yet");
         };
         if !path.contains('@') {
             return self.say("501 to whom?");
         }
         if self.mistake == Mistake::OneRecipientOnly {
-            mail.forward_paths = Default::default();
+            transaction.recipients.clear();
         }
-        mail.forward_paths.push(path.trim_matches(['<', '>', ' ']));
+        let mailbox = path.trim_matches(['<', '>', ' ']);
+        transaction.recipients.push(mailbox.to_string());
         self.say("250 fine")
     }
 
     fn data(&mut self, crlf: bool) -> io::Result<()> {
-        let Some(mut mail) = self
-            .mail
-            .clone()
-            .filter(|mail| !mail.forward_paths.is_empty())
-        else {
+        let open = self.transaction.clone();
+        let Some(transaction) = open.filter(|open| !open.recipients.is_empty()) else {
             return self.say("503 not now");
         };
         if self.mistake != Mistake::StateKeptAfterData {
-            self.mail = None;
+            self.transaction = None;
         }
         self.say("354 go on")?;
         if self.mistake == Mistake::ReplyBeforeTheMessageIsComplete {
             self.say("250 kept")?;
         }
+        let mut message = Vec::new();
         let mut ended = false;
         while let Some(line) = self.message_line(crlf)? {
             if self.is_end(&line, crlf) {
@@ -268,24 +271,28 @@ impl Animal {
                 break;
             }
             let stuffed = line.starts_with(b".") && self.mistake != Mistake::NoUnstuffing;
-            mail.message
-                .extend_from_slice(&line[usize::from(stuffed)..]);
+            message.extend_from_slice(&line[usize::from(stuffed)..]);
         }
+        let recipients = transaction.recipients.iter().map(String::as_str);
+        let recipients: Vec<&str> = recipients.collect();
+        let mail = super::mail(&transaction.sender, &recipients, &message);
         if !ended {
             if self.mistake == Mistake::InterruptedMessageDelivered {
-                let _ = self.kept.send(mail);
+                let _ = self.stored.send(mail);
             }
             return Ok(());
         }
-        // A test that is over doesn't listen any more.
-        let _ = self.kept.send(mail);
+        // After the test nobody receives any more.
+        let _ = self.stored.send(mail);
         if self.mistake == Mistake::ReplyBeforeTheMessageIsComplete {
             return Ok(());
         }
         self.say("250 kept")
     }
 
-    /// A line of the message: up to CRLF if that is the line end, up to LF if not.
+    /// Reads a line of the message.
+    ///
+    /// It ends at CRLF, or at LF if DATA ended so.
     fn message_line(&mut self, crlf: bool) -> io::Result<Option<Vec<u8>>> {
         let any_lf = !crlf
             || matches!(
@@ -307,7 +314,7 @@ impl Animal {
     }
 }
 
-/// What follows `word`, or nothing.
+/// Returns the rest of the argument after `word`, or nothing.
 fn after<'a>(word: &str, argument: &'a str) -> &'a str {
     match argument.split_at_checked(word.len()) {
         Some((start, rest)) if start.eq_ignore_ascii_case(word) => rest,
