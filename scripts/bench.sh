@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Measures the server, side by side with Postfix and with its own stage 7, and prints a table.
+# Measures the server side by side with Postfix and with its own stage 7, and prints a table.
 #
 #   scripts/bench.sh
 #
-#   MAILS=4000 ROUNDS=5    of durable mail: how many mails in a round, and how many rounds of each server
-#   FAST=20000 TURNS=7     the same, where nothing is kept
+#   MAILS=4000 ROUNDS=5    how many mails in a round, and how many rounds of each server, for durable mail
+#   FAST=20000 TURNS=7     the same for servers that store nothing
 #
-# Other programs use the machine too, so two servers are measured in turns, what counts is the ratio of
-# their medians, and absolute numbers are this minute's. All mails are smtp-source's: 20 clients, 1 KB, a
+# Other programs use the machine too. So two servers are measured in turns, and only the ratio of their medians
+# counts: absolute numbers are valid for this minute. smtp-source sends all mails, with 20 clients, 1 KB each, and a
 # connection for each mail.
 #
-# Postfix runs as a private instance in the temporary folder: its own configuration, queue and log. It holds
+# Postfix runs as a private instance in the temporary folder, with its own configuration, queue and log. It holds
 # every mail, which is the least that it can do with one: smtpd, cleanup and a synced queue file. Nothing is
-# delivered, the queue manager never sees a mail, and nothing slows it down on purpose (in_flow_delay). Its
-# CPU time is that of all its processes, those that have ended too. It needs root.
+# delivered, the queue manager never sees a mail, and nothing slows Postfix down on purpose (in_flow_delay). Its
+# CPU time is the time of all its processes, including those that have ended. It needs root.
 set -uo pipefail
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 cd "$(dirname "$0")/.." || exit 1
@@ -33,7 +33,7 @@ for needed in "smtp-source:apt install postfix" "pgrep:apt install procps" "carg
 done
 [ -r /proc/self/stat ] || fail "this needs Linux: memory and CPU time are read from /proc"
 
-# /tmp may be in memory, and then there is nothing durable about it.
+# /tmp may be in memory, and mail in memory is not durable.
 directory=$(mktemp -d -p "${TMPDIR:-/var/tmp}")
 servers=()
 # shellcheck disable=SC2317 # called by the trap
@@ -53,7 +53,7 @@ disk=$(df --output=fstype "$directory" | tail -n 1)
 cargo build --release --quiet || exit 1
 program=${CARGO_TARGET_DIR:-target}/release/smtp-from-scratch
 
-# start FLAG...: starts our server; `pid` and `port` are then its own
+# start FLAG...: starts our server, and sets `pid` and `port`
 start() {
     : >"$directory/server"
     "$program" --listen 127.0.0.1:0 --quiet "$@" >"$directory/server" 2>"$directory/warnings" &
@@ -66,13 +66,13 @@ start() {
     port=$(sed -n 's/^listening on .*://p' "$directory/server")
 }
 
-# stop: the server that was started last
+# stop: stops the server that was started last
 stop() {
     kill "$pid"
     wait "$pid" 2>/dev/null
 }
 
-# cpu PID: the seconds of a process with all its threads, of its children, and of those it has outlived
+# cpu PID: prints the CPU seconds of a process, of its children, and of children that have ended
 cpu() {
     local process
     for process in "$1" $(pgrep -P "$1"); do
@@ -83,30 +83,30 @@ cpu() {
 # load NAME PID PORT COUNT: sends mails, and adds a line to NAME.rate and to NAME.cpu
 load() {
     local cpu_before start end
-    sync # what came before is not this one's burden
+    sync # so that earlier mails don't slow this measurement down
     cpu_before=$(cpu "$2")
     start=$EPOCHREALTIME
-    timeout --foreground 300 smtp-source -s 20 -m "$4" -l 1024 -f ada@example.org -t bob@example.com "127.0.0.1:$3" || fail "$1 didn't take the mails"
+    timeout --foreground 300 smtp-source -s 20 -m "$4" -l 1024 -f ada@example.org -t bob@example.com "127.0.0.1:$3" || fail "$1 didn't accept the mails"
     end=$EPOCHREALTIME
     awk -v n="$4" "BEGIN { printf \"%.0f\n\", n / ($end - $start) }" | tee -a "$directory/$1.rate" >"$directory/last"
     awk -v n="$4" "BEGIN { printf \"%.3f\n\", ($(cpu "$2") - $cpu_before) / n * 1000 }" | tee -a "$directory/$1.cpu" >>"$directory/last"
     paste -sd ' ' "$directory/last" | sed "s|^|  $1: |; s| \([^ ]*\)$| mails/s, \1 s of CPU per 1,000|" >&2
 }
 
-# expect FOLDER COUNT: checks that the mails are there. They stay: on ext4 without a journal to have deleted
-# many files makes it slow to create one, for a minute and more. (So runs shortly after each other are slower.)
+# expect FOLDER COUNT: checks that the mails are there. They stay, because on ext4 without a journal, creating files is
+# slow for a minute or more after many were deleted. (So a run shortly after another is slower.)
 expect() {
     local there
     there=$(find "$1" -type f | wc -l)
     [ "$there" -eq "$2" ] || fail "there are $there mails in $1, not $2"
 }
 
-# median NAME: of the lines of a file
+# median NAME: prints the median of the lines of a file
 median() {
     sort -n "$directory/$1" | awk '{ value[NR] = $1 } END { print (value[int((NR + 1) / 2)] + value[int(NR / 2) + 1]) / 2 }'
 }
 
-# row WHAT A B TARGET: a line of the table, with the ratio A / B
+# row WHAT A B TARGET: prints a line of the table, with the ratio A / B
 row() {
     printf '%-44s %10s %10s %7s   %s\n' "$1" "$2" "$3" "$(awk "BEGIN { printf \"%.2f\", $2 / $3 }")" "$4"
 }
@@ -139,9 +139,9 @@ printf '%s cores (%s), Linux %s, %s on %s\n' "$(nproc)" "$(sed -n 's/^model name
 printf '%s, %s, %s\n' "$("$program" --version)" "$(rustc --version | cut -d ' ' -f 1,2)" "Postfix $(postconf -h mail_version)"
 
 if ! command -v postfix >/dev/null; then
-    printf '\nskipped: durable mail, for want of Postfix; to install it: apt install postfix\n'
+    printf '\nskipped: durable mail, because Postfix is missing; to install it: apt install postfix\n'
 elif [ "$(id -u)" -ne 0 ]; then
-    printf '\nskipped: durable mail; a Postfix of our own can only be started by root\n'
+    printf '\nskipped: durable mail, because only root can start a Postfix of our own\n'
 else
     start_postfix
     start --maildir "$directory/mail"
@@ -170,18 +170,18 @@ for ((turn = 1; turn <= turns; turn++)); do
 done
 stop
 kill "$discard"
-heading "nothing kept, medians of $turns x $fast mails" --discard "--stage 7"
+heading "nothing stored, medians of $turns x $fast mails" --discard "--stage 7"
 row "mails per second" "$(median discard.rate)" "$(median stage-7.rate)" "no slower"
 row "CPU seconds per 1,000 mails" "$(median discard.cpu)" "$(median stage-7.cpu)" ""
 
-# memory FIELD: of the server that was started last, in KiB
+# memory FIELD: prints the memory of the server that was started last, in KiB
 memory() {
     sed -n "s/^$1:[^0-9]*\([0-9]*\).*/\1/p" "/proc/$pid/status"
 }
 
 printf '\nmemory\n'
 start --maildir "$directory/large"
-timeout --foreground 300 smtp-source -s 20 -m 20 -l 25000000 -f ada@example.org -t bob@example.com "127.0.0.1:$port" || fail "the large mails weren't taken"
+timeout --foreground 300 smtp-source -s 20 -m 20 -l 25000000 -f ada@example.org -t bob@example.com "127.0.0.1:$port" || fail "the large mails weren't accepted"
 expect "$directory/large/new" 20
 printf '%-44s %10s   %s\n' "peak with twenty 25 MB mails at once, MiB" "$(awk "BEGIN { printf \"%.1f\", $(memory VmHWM) / 1024 }")" "at most 5"
 stop

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Builds the site of the book from docs/ with mdBook. It needs no network.
+# Builds the site of the book from docs/ with mdBook, without a network.
 #
 #   scripts/book.sh
 #
-# The site is in target/book, plain files that any browser opens. The chapters in docs/ stay as they are:
+# The site is written to target/book, as plain files that any browser opens. The chapters in docs/ stay as they are.
 # mdBook reads a copy, target/book-src, in which
 #   - a link to a file of the project, `../src/wire.rs#read_line`, leads to a page with its text;
-#   - a file name after the language of a fence, ```rust src/wire.rs, stands above the excerpt.
-# It ends with code 1 if a link of this kind leads nowhere; the site is built all the same.
+#   - a file name after the language of a fence, ```rust src/wire.rs, is printed above the excerpt.
+# The exit code is 1 if a link of this kind leads nowhere. The site is built all the same.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,8 +18,8 @@ if ! command -v mdbook >/dev/null; then
     exit 1
 fi
 
-# page PATH: makes the page of a file of the project, or of a folder and all that's in it. mdBook makes
-# `.html` of any `.md` in a link, so the page's name has none.
+# page PATH: makes a page for a file of the project, or for a folder and everything in it. mdBook turns any `.md` in
+# a link into `.html`, so the page's name is without `.md`.
 page() {
     local path=$1 html=$copy/code/${1%.md}.html slashes=${1//[!\/]/} entry
     [ ! -e "$html" ] || return 0
@@ -52,7 +52,7 @@ page() {
         printf '</ul>\n' >>"$html"
         return
     fi
-    # An `id` is at the first item of each name, and at the headings of Markdown.
+    # The first item of each name gets an `id`, and so do the headings of Markdown.
     awk -v markdown="${path##*.}" '
         BEGIN {
             item = "^ *(pub[^ ]* )?(const )?(fn|struct|enum|trait|const|static|type|mod) [A-Za-z0-9_]+"
@@ -78,7 +78,7 @@ page() {
     ' "$path" >>"$html"
 }
 
-# chapters: writes the chapters into the copy, and their links to files of the project to the output
+# chapters: writes the chapters into the copy, and prints their links to files of the project
 chapters() {
     awk -v copy="$copy" '
         function linked(text, done, path) {
@@ -116,13 +116,13 @@ links=$(chapters | sort -u)
 broken=0
 while IFS='#' read -r path fragment; do
     if [ ! -e "$path" ]; then
-        printf 'docs/ has a link to %s, which is not there\n' "$path" >&2
+        printf 'docs/ has a link to %s, which does not exist\n' "$path" >&2
         broken=1
         continue
     fi
     page "$path"
     if [ -n "$fragment" ] && ! grep -qF "id=\"$fragment\"" "$copy/code/${path%.md}.html"; then
-        printf 'docs/ has a link to %s, but %s has no such item\n' "$path#$fragment" "$path" >&2
+        printf 'docs/ has a link to %s, but %s has no item of that name\n' "$path#$fragment" "$path" >&2
         broken=1
     fi
 done <<<"$links"

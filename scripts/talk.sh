@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Plays a chapter's conversation through the real netcat, at a pace one can read.
+# Plays a chapter's conversation through netcat, at a pace that you can read.
 #
-#   scripts/talk.sh [STAGE]     STAGE is 1 to 9; the last one if it isn't given
+#   scripts/talk.sh [STAGE]     STAGE is 1 to 9, or the last one if it isn't given
 #
-# It starts the stage's server on a free port and ends it afterwards. The lines are those of the module
-# documentation in src/stages/. What the client says goes through a plain `nc HOST PORT`, whichever
-# netcat that is, and what comes back is shown as it comes.
+# It starts the stage's server on a free port, and stops it afterwards. The conversation is the one in the module
+# documentation in src/stages/. The client's lines go through a plain `nc HOST PORT`, with whichever netcat is
+# installed. The server's lines are shown as they arrive.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,7 +44,7 @@ clean_up() {
 trap clean_up EXIT
 
 : >"$directory/server"
-# The conversation may need flags, such as --domain. What is kept is kept in the temporary folder.
+# The conversation may need flags, such as --domain. The server stores its mail in the temporary folder.
 read -r -a flags <<<"$(sed -n 's/^\/\/! ```smtp//p' "${sources[stage - 1]}")"
 manifest=$PWD/Cargo.toml
 (cd "$directory" && exec cargo run --quiet --manifest-path "$manifest" -- \

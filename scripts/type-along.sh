@@ -3,10 +3,10 @@
 #
 #   scripts/type-along.sh STAGE     STAGE is 1 to 9
 #
-# It takes the code out of src/stages/ from this stage on up. Of the stage's own file it leaves the module
-# documentation and the unit tests: what the chapter prints goes between them. The stages below stay, and
-# so does what they all stand on. `git restore src` brings everything back.
-# shellcheck disable=SC2016 # what stands in single quotes is awk
+# It removes the code of this stage and of all later stages from src/stages/. The stage's own file keeps its module
+# documentation and its unit tests: the code that the chapter prints goes between them. The earlier stages stay, as
+# do the files that all stages use. `git restore src` brings everything back.
+# shellcheck disable=SC2016 # the single quotes hold awk programs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,9 +15,9 @@ fail() {
     exit 1
 }
 
-# Only git brings back what is taken out below: without it, nothing is touched.
+# Only git can bring the removed code back. Without git, nothing is changed.
 git ls-files --error-unmatch -- src/stages/mod.rs >/dev/null ||
-    fail "this needs git and a clone: what is taken out is in no other place (git clone, not an archive)"
+    fail "this needs git and a clone (git clone, not an archive): only git can bring the removed code back"
 changes=$(git status --porcelain -- src) || fail "git status failed"
 [ -z "$changes" ] ||
     fail "src/ has changes. To drop them, after a copy of what you want to keep: git restore src"
@@ -27,7 +27,7 @@ if ! [[ $stage =~ ^[1-9][0-9]?$ ]] || [ "$stage" -gt "${#sources[@]}" ]; then
     fail "usage: scripts/type-along.sh STAGE, with a stage from 1 to ${#sources[@]}"
 fi
 
-# edit FILE AWK-PROGRAM: the program reads the file and prints what it becomes.
+# edit FILE AWK-PROGRAM: replaces the file by what the program makes of it
 new=$(mktemp)
 trap 'rm -f "$new"' EXIT
 edit() {
@@ -42,7 +42,7 @@ edit "$own" '
     in_tests { print }'
 [ "$stage" -eq "${#sources[@]}" ] || rm -- "${sources[@]:stage}"
 
-# The table keeps the stages below. An empty one would not compile, so stage 1 stays in it and hangs up.
+# The table keeps the earlier stages. An empty table would not compile, so stage 1 stays in it and hangs up.
 edit src/stages/mod.rs '
     /^pub mod stage/ && substr($3, 6, 2) + 0 > stage { next }
     /^    Stage \{/ { entry = $0; next }

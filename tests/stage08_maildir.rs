@@ -525,7 +525,7 @@ fn promised_before_a_kill(maildir: &Path, round: usize) -> Vec<String> {
     promised.flatten().collect()
 }
 
-/// Kills servers at a few moments. `scripts/kill.sh` does so for longer, with larger mails.
+/// Kills servers at a few moments. `scripts/kill.py` does so for longer, with larger mails.
 #[test]
 fn after_a_kill_every_promised_mail_is_whole_and_the_maildir_is_served_again() {
     ours_only(|| {

@@ -104,12 +104,17 @@ fn script_fault(script: &str, arguments: &[&str]) -> Option<String> {
     }
 }
 
-/// Returns whether a script has a situation of this name, as `scripts/hostile.sh` has.
+/// Returns whether the table in `scripts/hostile.py` has a situation of this name.
 fn is_situation(script: &str, name: &str) -> bool {
+    if script != "scripts/hostile.py" {
+        return false;
+    }
     let text = read(script);
-    let mut lines = text.lines();
-    let names = lines.find_map(|line| line.strip_prefix("names=(")?.strip_suffix(')'));
-    names.is_some_and(|names| names.split(' ').any(|known| known == name))
+    let mut table = text
+        .lines()
+        .skip_while(|line| *line != "SITUATIONS = {")
+        .take_while(|line| *line != "}");
+    table.any(|line| line.trim_start().starts_with(&format!("\"{name}\":")))
 }
 
 /// Finds a stage in a command that isn't the one of the chapter.
@@ -152,6 +157,7 @@ fn a_command_that_fails_is_reported() {
         "(sleep 1; printf 'a; b | c\\r\\n') | nc 127.0.0.1 2525",
         "SMTP_SERVER=127.0.0.1:2525 cargo test --test type_along",
         "scripts/talk.sh 4",
+        "scripts/hostile.py idle",
     ] {
         assert_eq!(fault(good), None, "{good}");
     }
@@ -164,6 +170,8 @@ fn a_command_that_fails_is_reported() {
         "nc 127.0.0.1 2552",
         "scripts/tlak.sh 4",
         "scripts/talk.sh 99",
+        "scripts/hostile.py idel",
+        "scripts/kill.py idle",
     ] {
         assert!(fault(bad).is_some(), "{bad}");
     }
