@@ -1,20 +1,27 @@
 //! A command: a verb and its argument (chapter 3).
 
 use crate::reply::Reply;
-use crate::wire::LineEnd;
+use crate::wire::{LineEnd, MAX_COMMAND_LINE};
 
-/// 500: no verb that we know, or no command at all.
+/// The longest AUTH command in octets, CRLF included. RFC 4954, section 4 has 12,288 octets for the
+/// lines of base64 that follow; some clients send the first of them with the command.
+pub const MAX_AUTH_LINE: usize = 12_288;
+
+/// The longest line that is read, in octets: that of the command with the most to say.
+pub const MAX_LINE: usize = MAX_AUTH_LINE;
+
+/// 500: an unknown verb, or no command at all.
 pub const UNRECOGNIZED: Reply = Reply::new(500, "Command not recognized");
 
-/// 500: see [`MAX_COMMAND_LINE`](crate::wire::MAX_COMMAND_LINE).
+/// 500: a line over the limit of its command (4.5.3.1.4, 4.5.3.1.9).
 pub const LINE_TOO_LONG: Reply = Reply::new(500, "Line too long");
 
-/// 500: a byte that isn't printable ASCII. Commands are ASCII, and one that isn't gets "500 syntax
-/// error - invalid character" (2.4). Control characters are ASCII and no better.
+/// 500: a byte outside printable ASCII. Commands are ASCII, and other bytes get "500 syntax error -
+/// invalid character" (2.4). Control characters are ASCII and no better.
 pub const INVALID_CHARACTER: Reply = Reply::new(500, "Syntax error - invalid character");
 
 /// The commands of RFC 5321 and AUTH (RFC 4954). A server that can't do one of them yet
-/// still knows it: that is the difference between 502 and 500 (4.2.4).
+/// still knows it: that makes the difference between 502 and 500 (4.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // The names are the protocol's own.
 pub enum Verb {
@@ -33,7 +40,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// The verb that `word` spells, in upper, lower or mixed case (2.4).
+    /// Finds the verb that `word` spells, in upper, lower or mixed case (2.4).
     pub fn parse(word: &str) -> Option<Verb> {
         const VERBS: [(&str, Verb); 12] = [
             ("HELO", Verb::Helo),
@@ -54,15 +61,22 @@ impl Verb {
             .find(|(name, _)| name.eq_ignore_ascii_case(word))
             .map(|(_, verb)| *verb)
     }
+
+    /// The longest line of this command in octets, CRLF included.
+    pub fn max_line(self) -> usize {
+        match self {
+            Verb::Auth => MAX_AUTH_LINE,
+            _ => MAX_COMMAND_LINE,
+        }
+    }
 }
 
 /// One command, as the client sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Command<'line> {
-    /// What to do.
+    /// The first word of the line.
     pub verb: Verb,
-    /// With what: the rest of the line, printable ASCII, without spaces around it. It is empty if
-    /// there was nothing.
+    /// The rest of the line, printable ASCII, without spaces around it. It may be empty.
     pub argument: &'line str,
     /// How the line ended. DATA needs to know: the message ends the way its command did.
     pub line_end: LineEnd,
@@ -71,7 +85,7 @@ pub struct Command<'line> {
 impl<'line> Command<'line> {
     /// Reads a command from a line, given without its line end.
     ///
-    /// White space around the line is dropped: 4.1.1 asks for that at the end.
+    /// White space around the line is dropped; 4.1.1 asks for that at the end.
     ///
     /// ```
     /// use smtp_from_scratch::command::{Command, Verb, UNRECOGNIZED};
@@ -85,8 +99,9 @@ impl<'line> Command<'line> {
     /// ```
     ///
     /// # Errors
-    /// 500: an unknown verb, an empty line, a byte that isn't printable ASCII. (4.1.2 would have 501
-    /// for a bad byte in a command, 2.4 has 500. We see it before we know which command it is.)
+    /// 500: an unknown verb, an empty line, a byte outside printable ASCII, a line too long for its
+    /// command. For a bad byte in a command, 4.1.2 would have 501 and 2.4 has 500; ours is seen
+    /// before the command is known.
     pub fn parse(line: &'line [u8], line_end: LineEnd) -> Result<Command<'line>, Reply> {
         let text = std::str::from_utf8(line).map_err(|_| INVALID_CHARACTER)?;
         let text = text.trim_matches([' ', '\t']);
@@ -94,8 +109,12 @@ impl<'line> Command<'line> {
             return Err(INVALID_CHARACTER);
         }
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let verb = Verb::parse(word).ok_or(UNRECOGNIZED)?;
+        if line.len() + line_end.length() > verb.max_line() {
+            return Err(LINE_TOO_LONG);
+        }
         Ok(Command {
-            verb: Verb::parse(word).ok_or(UNRECOGNIZED)?,
+            verb,
             argument: rest.trim_start_matches(' '),
             line_end,
         })
@@ -134,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_command_is_500() {
+    fn a_line_without_a_known_verb_is_refused_with_500() {
         for line in [
             "",
             " ",
@@ -149,7 +168,17 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_that_is_not_printable_ascii_is_500() {
+    fn a_line_over_the_limit_of_its_verb_is_refused_with_500() {
+        for (verb, limit) in [("NOOP", 512), ("auth", 12_288)] {
+            let mut line = format!("{verb} {}", "x".repeat(limit - verb.len() - 3));
+            assert!(parse(line.as_bytes()).is_ok(), "{verb}");
+            line.push('x');
+            assert_eq!(parse(line.as_bytes()), Err(LINE_TOO_LONG), "{verb}");
+        }
+    }
+
+    #[test]
+    fn a_byte_outside_printable_ascii_is_refused_with_500() {
         let lines: [&[u8]; 7] = [
             b"\0",
             b"NOOP \0",

@@ -1,137 +1,51 @@
-//! The header section and its fields (RFC 5322, 2.1 and 2.2; chapter 6). RFC 5322 is to the letter
+//! The header section and its fields (RFC 5322, 2.1 and 2.2; chapter 6). RFC 5322 is to the message
 //! what RFC 5321 is to its envelope.
 //!
 //! A message is a header section, an empty line, and a body. SMTP carries both without looking
-//! inside (RFC 5321, 2.4); we look to show the mail to a person, and to find one that goes in
-//! circles or has too much of a header ([`Section`], chapter 8). Nothing here ever fails.
+//! inside (RFC 5321, 2.4). We look, to show the message to a person, and to refuse one that goes in
+//! circles or has too much of a header (chapter 8). Nothing here ever fails.
+//!
+//! The one rule: the section ends at the first empty line. A message whose first line is not a field
+//! has no section at all ([`begins_with_section`]).
 
 use std::borrow::Cow;
+
+/// The longest line in octets, without its line end (RFC 5322, 2.1.1). The name of a field is
+/// shorter.
+pub const MAX_LINE: usize = 998;
 
 /// One header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// Its name, such as `Subject`: printable ASCII without a colon. Case means nothing.
+    /// Its name, such as `Subject`: printable ASCII without a colon, in any case.
     pub name: &'a [u8],
     /// Its value in one line, even if it was sent in several ([unfolded](fields)), without white
     /// space around it. Any bytes.
     pub value: Cow<'a, [u8]>,
 }
 
-/// A header section that comes in piece by piece: where it ends, how long it is, and how often the
-/// mail was received.
+/// Says whether a message begins with a header section, judging by its first line.
+///
+/// A field begins one; so does an empty line, which ends it at once. The line `From ada Sun Nov 22
+/// ...` that mailbox files put on top counts as well, since mail programs pass over it.
 ///
 /// ```
-/// use smtp_from_scratch::header::Section;
+/// use smtp_from_scratch::header::begins_with_section;
 ///
-/// let mut section = Section::default();
-/// section.read(b"Received: from a\r\nRecei");
-/// section.read(b"ved: from b\r\nSubject: hi\r\n\r\nReceived: is a word of the body");
-/// assert_eq!(section.received(), 2);
-/// assert_eq!(section.length(), 51);
+/// assert!(begins_with_section(b"Subject: lunch\r\n\r\nAt noon?\r\n"));
+/// assert!(!begins_with_section(b"Hello Bob, lunch at noon?\r\n"));
 /// ```
-#[derive(Clone, Debug, Default)]
-pub struct Section {
-    place: Place,
-    length: usize,
-    /// Where the last line began.
-    line_start: usize,
-    /// Whether the message begins with another word than `From`.
-    begins_otherwise: bool,
-    received: usize,
+pub fn begins_with_section(message: &[u8]) -> bool {
+    let line = message.split_inclusive(|&byte| byte == b'\n').next();
+    line.is_none_or(|line| {
+        without_line_end(line).is_empty() || line.starts_with(b"From ") || parse(line).is_some()
+    })
 }
 
-/// The longest line in octets, without its line end (RFC 5322, 2.1.1). The name of a field is
-/// shorter.
-const MAX_LINE: usize = 998;
-
-/// Where in a header section the next byte stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
-    /// At the start of a line.
-    #[default]
-    LineStart,
-    /// After a CR at the start of a line: the empty line, if an LF follows.
-    Cr,
-    /// In the name of a field, so many octets of `received` after its start; `None` if it has
-    /// another.
-    Name(Option<usize>),
-    /// In the white space that older mail has before the colon (RFC 5322, 4.5).
-    BeforeColon(Option<usize>),
-    /// In the value of a field.
-    Value,
-    /// The section is over.
-    Body,
-}
-
-impl Section {
-    /// Reads the next piece of the message, line ends and all. They may be CR LF or LF.
-    ///
-    /// The section ends before the first line that is neither a field nor the continuation of one;
-    /// that may be the first line of the message.
-    pub fn read(&mut self, piece: &[u8]) {
-        for &byte in piece {
-            if self.place == Place::Body {
-                return;
-            }
-            self.place = self.after(byte);
-            self.length += 1;
-            if self.place == Place::LineStart {
-                self.line_start = self.length;
-            }
-        }
-    }
-
-    /// The place after one more byte.
-    fn after(&mut self, byte: u8) -> Place {
-        const RECEIVED: &[u8] = b"received";
-        match (self.place, byte) {
-            (Place::LineStart, b'\r') => Place::Cr,
-            (Place::LineStart, b' ' | b'\t') if self.length > 0 => Place::Value,
-            // No name at all: mail programs pass over such a line and read on.
-            (Place::LineStart, b':') => Place::Value,
-            (Place::Value, b'\n') => Place::LineStart,
-            (Place::Value, _) => Place::Value,
-            (Place::Name(matched) | Place::BeforeColon(matched), b':') => {
-                self.received += usize::from(matched == Some(RECEIVED.len()));
-                Place::Value
-            }
-            // They pass over the line "From ada Sun Nov 22 ..." as well, if it is the first.
-            (Place::Name(_), b' ') if self.length == 4 && !self.begins_otherwise => Place::Value,
-            (Place::Name(matched) | Place::BeforeColon(matched), b' ' | b'\t') => {
-                Place::BeforeColon(matched)
-            }
-            (Place::Name(_), _) if self.length - self.line_start > MAX_LINE => Place::Body,
-            (Place::LineStart | Place::Name(_), b'!'..=b'~') => {
-                let matched = match self.place {
-                    Place::Name(matched) => matched,
-                    _ => Some(0),
-                };
-                self.begins_otherwise |= b"From".get(self.length).is_some_and(|&from| from != byte);
-                let expected = matched.and_then(|matched| RECEIVED.get(matched));
-                let goes_on = expected == Some(&byte.to_ascii_lowercase());
-                Place::Name(matched.filter(|_| goes_on).map(|matched| matched + 1))
-            }
-            _ => Place::Body,
-        }
-    }
-
-    /// How long the section is so far, in octets, with the empty line or what began the line that
-    /// ended it.
-    pub fn length(&self) -> usize {
-        self.length
-    }
-
-    /// How many `Received:` fields there were so far.
-    pub fn received(&self) -> usize {
-        self.received
-    }
-}
-
-/// Splits a message at the first empty line into header section and body. The empty line belongs to
-/// neither. Lines may end in CRLF or LF.
+/// Splits a message at the first empty line into header section and body.
 ///
-/// A message whose first line is no header field, nor an empty line, has no header section:
-/// somebody typed a body and nothing else, and it is all there.
+/// The empty line belongs to neither. Lines may end in CRLF or LF. A message that doesn't
+/// [begin with a section](begins_with_section) is all body.
 ///
 /// ```
 /// use smtp_from_scratch::header;
@@ -141,8 +55,7 @@ impl Section {
 /// assert_eq!(body, b"Hello Bob\r\n");
 /// ```
 pub fn split(message: &[u8]) -> (&[u8], &[u8]) {
-    let first = message.split_inclusive(|&byte| byte == b'\n').next();
-    if first.is_some_and(|line| !without_line_end(line).is_empty() && parse(line).is_none()) {
+    if !begins_with_section(message) {
         return (&[], message);
     }
     let mut section_length = 0;
@@ -156,8 +69,10 @@ pub fn split(message: &[u8]) -> (&[u8], &[u8]) {
     (message, &[])
 }
 
-/// The fields of a header section, in order. A name may repeat, as `Received:` does; a line that
-/// is neither a field nor the continuation of one is passed over.
+/// Reads the fields of a header section, in order.
+///
+/// A name may repeat, as `Received:` does. A line that is neither a field nor the continuation of
+/// one is passed over.
 ///
 /// ```
 /// use smtp_from_scratch::header;
@@ -181,8 +96,9 @@ pub fn fields(section: &[u8]) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
-/// The length of the first line with its continuations: lines that begin with a space or a tab
-/// (RFC 5322, 2.2.3).
+/// The length of the first line with its continuations.
+///
+/// A continuation begins with a space or a tab (RFC 5322, 2.2.3).
 fn folded_line_length(text: &[u8]) -> usize {
     let mut length = 0;
     for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -224,6 +140,63 @@ pub fn without_line_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
+/// Measures a header section that arrives piece by piece.
+///
+/// ```
+/// use smtp_from_scratch::header::Section;
+///
+/// let mut section = Section::default();
+/// section.read(b"Received: from a\r\nRecei");
+/// section.read(b"ved: from b\r\nSubject: hi\r\n\r\nReceived: is a word of the body");
+/// assert_eq!(section.received(), 2);
+/// assert_eq!(section.length(), 51);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Section {
+    length: usize,
+    received: usize,
+    /// The current line, as far as [`RECEIVED`] goes.
+    line_start: Vec<u8>,
+    ended: bool,
+}
+
+const RECEIVED: &[u8] = b"received:";
+
+impl Section {
+    /// Reads the next piece of the message, line ends and all, CRLF or LF.
+    pub fn read(&mut self, piece: &[u8]) {
+        for part in piece.split_inclusive(|&byte| byte == b'\n') {
+            if self.ended {
+                return;
+            }
+            self.length += part.len();
+            let room = RECEIVED.len() - self.line_start.len();
+            let start = &part[..part.len().min(room)];
+            self.line_start.extend_from_slice(start);
+            if part.ends_with(b"\n") {
+                self.received += usize::from(self.line_start.eq_ignore_ascii_case(RECEIVED));
+                self.ended = without_line_end(&self.line_start).is_empty();
+                self.line_start.clear();
+            }
+        }
+    }
+
+    /// Ends the section: the rest is body.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// How long the section is so far, in octets, with the empty line that ends it.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// How many `Received:` fields it has so far.
+    pub fn received(&self) -> usize {
+        self.received
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,8 +216,7 @@ mod tests {
         (name.to_string(), value.to_string())
     }
 
-    /// What a section is found to be in `message`, read in pieces of `size`: its length and how
-    /// many `Received:` it has.
+    /// Reads `message` in pieces of `size`. Returns the section's length and its `Received:` fields.
     fn section(message: &[u8], size: usize) -> (usize, usize) {
         let mut section = Section::default();
         for piece in message.chunks(size) {
@@ -254,26 +226,21 @@ mod tests {
     }
 
     #[test]
-    fn a_section_is_measured_and_its_received_fields_are_counted_wherever_it_is_cut() {
+    fn a_section_is_measured_wherever_the_network_has_cut() {
         for (message, expected) in [
             (
                 &b"Received: a\r\nReceived: b\r\n\r\nReceived: c\r\n"[..],
                 (28, 2),
             ),
-            (b"RECEIVED:\nreceived : b\n\nReceived: c\n", (24, 2)),
+            (b"RECEIVED:\nreceived:b\n\nReceived: c\n", (22, 2)),
+            // A continuation.
             (b"X: a\r\n Received: folded\r\n\tReceived: too\r\n", (41, 0)),
             (b"Received-SPF: a\nXReceived: b\nReceive: c\n", (40, 0)),
-            (b"Hello\nReceived: a\n", (6, 0)),
-            (b"caf\xe9: x\nReceived: a\n", (4, 0)),
-            (b" X: a\nReceived: a\n", (1, 0)),
+            // A line that isn't a field doesn't end the section.
+            (b"X: a\nHello\nReceived: a\n", (23, 1)),
             (b"\nReceived: a\n", (1, 0)),
-            (b"Received: a\n\rReceived: b\n", (14, 1)),
-            (b": x\nReceived: a\nX: y\n", (21, 1)),
-            (b"From a@b Sun\nReceived: a\n", (25, 1)),
-            (b"X: y\nFrom a@b\nReceived: a\n", (11, 0)),
-            (b"From: a\nReceived : a\n", (21, 1)),
-            (b"Fr om a@b Sun\nReceived: a\n", (4, 0)),
-            (b"Rec eived: a\nReceived: a\n", (5, 0)),
+            // A CR alone makes no empty line.
+            (b"X: a\n\rReceived: b\n\r\r\nX: c\n", (26, 0)),
             (b"", (0, 0)),
         ] {
             for size in [1, 2, 3, 7, 100] {
@@ -281,7 +248,35 @@ mod tests {
                 assert_eq!(section(message, size), expected, "{shown} in {size}s");
             }
         }
-        assert_eq!(section(&[b'x'; 5000], 100), (MAX_LINE + 2, 0));
+    }
+
+    #[test]
+    fn a_section_that_was_ended_does_not_grow() {
+        let mut section = Section::default();
+        section.end();
+        section.read(b"Received: a\n");
+        assert_eq!((section.length(), section.received()), (0, 0));
+    }
+
+    #[test]
+    fn a_message_begins_with_a_section_if_its_first_line_is_a_field() {
+        for (message, expected) in [
+            (&b"Subject: hi\r\n"[..], true),
+            (b"12:30 lunch\n", true), // To every reader it is a field named 12.
+            (b"Old : style\n", true),
+            (b"\r\nbody\r\n", true),
+            (b"", true),
+            (b"From ada Sun Nov 22 08:55:53 2026\n", true),
+            (b"Hello Bob, lunch at noon?\r\n", false),
+            (b"Hello Bob: lunch?\r\n", false), // A name has no space in it.
+            (b" Subject: hi\r\n", false),      // It would continue the field above it.
+            (b": x\n", false),
+            (b"caf\xe9: x\n", false),
+            (b"Hello\nSubject: hi\n", false),
+        ] {
+            let shown = message.escape_ascii();
+            assert_eq!(begins_with_section(message), expected, "{shown}");
+        }
     }
 
     #[test]
@@ -321,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_stay_in_the_value_and_are_no_name() {
+    fn bytes_beyond_ascii_are_allowed_in_a_value_and_not_in_a_name() {
         assert_eq!(
             pairs(b"Subject: caf\xe9 \0\r\n"),
             [pair("Subject", "caf\\xe9 \\x00")]
@@ -330,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_field_is_passed_over_with_its_continuation() {
+    fn a_line_other_than_a_field_is_passed_over_with_its_continuation() {
         assert_eq!(
             pairs(b"To: bob\r\nnot a field\r\n with more\r\nSubject: hi\r\n"),
             [pair("To", "bob"), pair("Subject", "hi")]
@@ -349,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_begins_with_no_field_is_all_body() {
+    fn a_message_without_a_section_is_all_body() {
         assert_eq!(
             split(b"Hey there\n\nbye\n"),
             (&b""[..], &b"Hey there\n\nbye\n"[..])

@@ -7,22 +7,26 @@
 //! | stage | chapter | what it adds | also new |
 //! | --- | --- | --- | --- |
 //! | | [0](../../../docs/00-before-we-start.md) | what a mail is, and a whole session read aloud | |
-//! | [1 echo](stages::stage01_echo) | [1](../../../docs/01-echo.md) | a thread for each client, and a line that comes back | [`server`], [`transcript`], [`settings`] |
+//! | [1 echo](stages::stage01_echo) | [1](../../../docs/01-echo.md) | a thread for each client, and a line that comes back | [`connection`], [`server`], [`transcript`], [`settings`] |
 //! | [2 greeting](stages::stage02_greeting) | [2](../../../docs/02-greeting.md) | 220, then listen | [`wire`], [`reply`] |
-//! | [3 commands](stages::stage03_commands) | [3](../../../docs/03-commands.md) | a line is a verb and its argument; HELO and EHLO | [`command`], [`domain`], [`session`] (with [`mail`], chapter 4) |
-//! | [4 mail](stages::stage04_mail) | [4](../../../docs/04-mail.md) | MAIL: who the message is from | [`path`], [`parameter`], [`mail`] |
+//! | [3 commands](stages::stage03_commands) | [3](../../../docs/03-commands.md) | a line is a verb and its argument; HELO and EHLO | [`command`], [`session`] |
+//! | [4 mail](stages::stage04_mail) | [4](../../../docs/04-mail.md) | MAIL: who the message is from | [`domain`], [`path`], [`parameter`], [`mail`] |
 //! | [5 rcpt](stages::stage05_rcpt) | [5](../../../docs/05-rcpt.md) | RCPT: whom it is for | |
-//! | [6 data](stages::stage06_data) | [6](../../../docs/06-data.md) | DATA: the message itself, and where it ends | [`header`] |
+//! | [6 data](stages::stage06_data) | [6](../../../docs/06-data.md) | DATA: the message itself, and where it ends | [`data`], [`header`] |
 //! | [7 quit](stages::stage07_quit) | [7](../../../docs/07-quit.md) | RSET, NOOP, QUIT: the whole conversation | |
-//! | [8 maildir](stages::stage08_maildir) | [8](../../../docs/08-maildir.md) | the mail is kept, and safe before the 250 | [`maildir`], [`trace`], [`machine`] |
-//! | [9 limits](stages::stage09_limits) | [9](../../../docs/09-limits.md) | strangers: timeouts, too many clients, whose mail | [`patience`] |
+//! | [8 maildir](stages::stage08_maildir) | [8](../../../docs/08-maildir.md) | the mail is stored, and safe before the 250 | [`maildir`], [`trace`], [`machine`] |
+//! | [9 limits](stages::stage09_limits) | [9](../../../docs/09-limits.md) | strangers: timeouts, too many clients, whose mail | [`patience`], [`places`] |
 //!
-//! Stages 1 and 2 are functions of their own. From stage 3 up there is one conversation loop, in
-//! [`stages::stage03_commands`], and each stage is a function `answer(session, command)` that
-//! handles the verbs of its chapter and hands every other command to the stage below.
+//! Stages 1 and 2 are functions of their own. From stage 3 up there is one conversation loop,
+//! [`talk`](stages::stage03_commands::talk), and each stage is a function `answer(session, command)`.
+//! It answers the verbs of its chapter and hands every other command to the stage below. It returns
+//! the reply; only the loop sends it. A later stage changes an earlier verb by handing the earlier
+//! function another function: who may be a recipient, how a message is received.
 //!
-//! Every stage has a list, *what the quick version gets wrong*. The quick version is the one that most of
-//! us write first; in bold stands its mistake, and behind it why it is one.
+//! The command line is in [`cli`] and [`start`].
+//!
+//! Every stage has a list, *what the quick version gets wrong*. The quick version is the one that most
+//! of us write first. Its mistake is in bold, followed by the reason.
 //!
 //! SMTP is the Simple Mail Transfer Protocol, by which a *client* (a mail program, an application,
 //! another mail server) hands mail to a *server*. Its specification is
@@ -31,6 +35,8 @@
 
 pub mod cli;
 pub mod command;
+pub mod connection;
+pub mod data;
 pub mod domain;
 pub mod header;
 pub mod machine;
@@ -39,11 +45,13 @@ pub mod maildir;
 pub mod parameter;
 pub mod path;
 pub mod patience;
+pub mod places;
 pub mod reply;
 pub mod server;
 pub mod session;
 pub mod settings;
 pub mod stages;
+pub mod start;
 pub mod trace;
 pub mod transcript;
 pub mod wire;

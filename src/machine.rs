@@ -1,11 +1,33 @@
-//! What the machine and its operator allow this process (chapter 8; connections, chapter 9).
+//! The limits that the machine and its operator set for this process (chapters 8 and 9).
 //!
 //! The standard library doesn't ask the system for its limits. Linux writes them into files; where
 //! there are no such files, nothing is known, and nothing is limited here.
 
 use std::fs;
 
-/// The machine's own name, if it tells.
+/// How many memory maps a connection's thread may have: its stack, the stack on which it would
+/// report that the first has overflowed, a guard page for each, and one to spare.
+const MAPS_PER_THREAD: u64 = 5;
+
+/// How many memory maps are left for everything other than the connections' threads.
+const OTHER_MAPS: u64 = 1000;
+
+/// How many descriptors are left for everything other than connections: our own three, the
+/// listener, and the files of messages that are being written. (A message that finds none left is
+/// answered with 451.)
+const OTHER_DESCRIPTORS: u64 = 24;
+
+/// The most connections that this machine can hold, by its own limits.
+///
+/// Running out of descriptors is only an error of `accept`. But a thread that finds no memory maps
+/// left for its stack's guard makes the standard library end the whole process.
+pub fn most_connections() -> usize {
+    let by_descriptors = open_files().saturating_sub(OTHER_DESCRIPTORS);
+    let by_maps = memory_maps().saturating_sub(OTHER_MAPS) / MAPS_PER_THREAD;
+    usize::try_from(by_descriptors.min(by_maps)).unwrap_or(usize::MAX)
+}
+
+/// The machine's own name, if it is known.
 pub fn host_name() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     let name = name.trim();
@@ -18,12 +40,12 @@ pub fn largest_file() -> u64 {
 }
 
 /// How many files and connections this process may have open at a time (`ulimit -n`).
-pub fn open_files() -> u64 {
+fn open_files() -> u64 {
     limit("Max open files").unwrap_or(u64::MAX)
 }
 
-/// How many pieces of memory this process may have mapped (`vm.max_map_count`).
-pub fn memory_maps() -> u64 {
+/// How many memory maps this process may have (`vm.max_map_count`).
+fn memory_maps() -> u64 {
     let text = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
     text.trim().parse().unwrap_or(u64::MAX)
 }

@@ -1,16 +1,16 @@
-//! Where mail is kept: a Maildir, one file for each mail (chapter 8).
+//! Where mail is stored: a Maildir, one file for each message (chapter 8).
 //!
-//! A Maildir is a folder with three folders in it. A mail is written to a file in `tmp`, and when
-//! it is whole and safe on the disk, it is renamed into `new`, where mail readers look. From there
-//! a reader moves it to `cur`. Nothing is ever locked: a file that stands in `new` is complete, and
-//! no two files ever have the same name. It is D. J. Bernstein's invention, for qmail, and
-//! described at <https://cr.yp.to/proto/maildir.html>.
+//! A Maildir is a folder with three folders in it. A message is written to a file in `tmp`. When it
+//! is whole and safe on the disk, it is renamed into `new`, where mail readers look. From there a
+//! reader moves it to `cur`. Nothing is ever locked: a file in `new` is complete, and no two files
+//! ever have the same name. It is D. J. Bernstein's invention, for qmail, and described at
+//! <https://cr.yp.to/proto/maildir.html>.
 //!
-//! There is no lock to leave behind and nothing to repair: whenever the server is killed, what is
-//! in `new` is whole, and what is in `tmp` is nobody's.
+//! There is no lock to leave behind and nothing to repair. Whenever the server is killed, the files
+//! in `new` are whole, and those in `tmp` belong to nobody.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,15 +18,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::machine;
 
-/// Whatever lies in `tmp` for longer than this is what a crash left behind: the Maildir page gives
-/// a delivery 24 hours, and a leftover 36.
+/// The age at which a file in `tmp` is a leftover of a crash: the Maildir page gives a delivery 24
+/// hours, and a leftover 36.
 pub const LEFTOVER_AGE: Duration = Duration::from_secs(36 * 60 * 60);
 
-/// So many octets are collected before they are written to the file: a small mail is one write.
-/// More than twice as many are never held.
+/// How many octets are collected before they are written to the file: a small message is one write.
+/// At most twice as many are held.
 const BLOCK: usize = 8 * 1024;
 
-/// A Maildir that is there and can be written to.
+/// A Maildir that exists and can be written to.
 #[derive(Debug)]
 pub struct Maildir {
     directory: PathBuf,
@@ -34,19 +34,21 @@ pub struct Maildir {
     host: String,
     /// The largest file that this process may write, in octets.
     largest_file: u64,
+    /// Whether names are synced. Some shared file systems can't.
+    syncs_names: bool,
 }
 
 /// How many drafts this process has made so far.
 static DRAFTS: AtomicU64 = AtomicU64::new(0);
 
 impl Maildir {
-    /// Opens the Maildir at `directory` and makes what is missing of it. What crashes left in its
-    /// `tmp` is removed once it is older than [`LEFTOVER_AGE`].
+    /// Opens the Maildir at `directory` and creates the parts that are missing.
     ///
-    /// `hostname` goes into the names of files where the machine doesn't tell its own.
+    /// Files that crashes left in its `tmp` are removed once they are older than [`LEFTOVER_AGE`].
+    /// `hostname` goes into the names of files if the machine's own name is unknown.
     ///
     /// # Errors
-    /// It can't be made, or nothing can be written there.
+    /// It can't be created, or a message can't be stored there. The error names the place.
     pub fn open(directory: PathBuf, hostname: &str) -> io::Result<Maildir> {
         // With the dot, every path has a parent.
         let path = Path::new(".").join(&directory);
@@ -54,38 +56,43 @@ impl Maildir {
         for name in ["tmp", "new", "cur"] {
             private_directories().create(path.join(name))?;
         }
-        Directory::open(&path)?.sync()?;
-        // The name of what was made is in the directory above it.
-        for above in missing.iter().filter_map(|path| path.parent()) {
-            Directory::open(above)?.sync()?;
+        // The name of a new directory is in the directory above it.
+        let above = missing.iter().filter_map(|path| path.parent());
+        let mut syncs_names = true;
+        for directory in above.chain([path.as_path()]) {
+            syncs_names &= sync_names(directory)?;
         }
-        let maildir = Maildir {
-            host: harmless(&machine::host_name().unwrap_or_else(|| hostname.to_string())),
+        let mut maildir = Maildir {
+            host: safe_in_file_name(&machine::host_name().unwrap_or_else(|| hostname.to_string())),
             largest_file: machine::largest_file(),
             directory,
+            syncs_names,
         };
         maildir.remove_leftovers(SystemTime::now())?;
-        // Whether mail can be kept is best known before the first mail. A mail reader passes over
-        // names that begin with a dot.
-        let draft = maildir.draft()?;
-        let probe = maildir.new_mail().join(format!(".{}", draft.name));
-        fs::rename(&draft.path, &probe)?;
-        fs::remove_file(&probe)?;
-        drop(draft);
+        maildir.syncs_names &= maildir.probe()?;
         Ok(maildir)
     }
 
-    /// The folder where finished mails appear.
+    /// The folder where finished messages appear.
     pub fn new_mail(&self) -> PathBuf {
         self.directory.join("new")
     }
 
-    /// Begins a mail: an empty file in `tmp`, which nobody else has and only this user may read.
-    /// Unless the draft is [delivered](Draft::deliver), the file is removed with it.
+    /// Says whether names are synced, so that a delivered message survives a power cut.
+    ///
+    /// The content always is. Some shared and network folders don't sync the names in a directory,
+    /// and there a message may be gone after a power cut.
+    pub fn syncs_names(&self) -> bool {
+        self.syncs_names
+    }
+
+    /// Begins a message: an empty file in `tmp`, which only this user may read.
+    ///
+    /// Unless the draft is [delivered](Draft::deliver), dropping it removes the file.
     ///
     /// # Errors
-    /// Those of the file system.
-    pub fn draft(&self) -> io::Result<Draft<'_>> {
+    /// The file can't be created.
+    pub fn draft(&self) -> io::Result<Draft> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or(Duration::ZERO);
         let id = format!(
@@ -98,17 +105,20 @@ impl Maildir {
         let path = self.directory.join("tmp").join(&name);
         Ok(Draft {
             file: private_file(&path).map_err(|error| at(&path, &error))?,
-            maildir: self,
-            id,
-            name,
             path,
+            delivered: false,
+            new_mail: self.new_mail(),
+            name,
+            id,
             collected: Vec::new(),
-            length: 0,
             ends_in_cr: false,
+            length: 0,
+            largest_file: self.largest_file,
+            syncs_names: self.syncs_names,
         })
     }
 
-    /// Removes what lies in `tmp` for so long that nobody can be writing it any more.
+    /// Removes the files in `tmp` that are too old to belong to a delivery.
     fn remove_leftovers(&self, now: SystemTime) -> io::Result<()> {
         for entry in fs::read_dir(self.directory.join("tmp"))? {
             let entry = entry?;
@@ -123,49 +133,69 @@ impl Maildir {
         }
         Ok(())
     }
+
+    /// Delivers an empty message under a name that mail readers pass over, and removes it.
+    ///
+    /// It is better to fail before the first client than at its message. Returns whether the name
+    /// could be synced.
+    fn probe(&self) -> io::Result<bool> {
+        let draft = self.draft()?;
+        let probe = self.new_mail().join(format!(".{}", draft.name));
+        fs::rename(&draft.path, &probe).map_err(|error| at(&probe, &error))?;
+        let synced = sync_names(&self.new_mail());
+        fs::remove_file(&probe)?;
+        synced
+    }
 }
 
-/// A mail that is being written.
+/// A message that is being written.
 #[derive(Debug)]
-pub struct Draft<'maildir> {
-    maildir: &'maildir Maildir,
+pub struct Draft {
     file: File,
-    id: String,
-    /// Of the file: the time, the id, the host, with dots between them.
-    name: String,
-    /// Where the file is so far.
+    /// The place of the file in `tmp`.
     path: PathBuf,
-    /// What isn't in the file yet.
+    /// Whether the file has left `tmp`.
+    delivered: bool,
+    /// The folder where it will be delivered.
+    new_mail: PathBuf,
+    /// The name of the file: the time, the id, the host, with dots between them.
+    name: String,
+    id: String,
+    /// The octets that are not in the file yet.
     collected: Vec<u8>,
-    /// How much is in the file, in octets.
-    length: u64,
     /// Whether the content so far ends in a CR, which is held back: an LF may follow.
     ends_in_cr: bool,
+    /// How many octets are in the file, or on their way to it.
+    length: u64,
+    largest_file: u64,
+    syncs_names: bool,
 }
 
-impl Draft<'_> {
-    /// What tells this mail from all others of this server. It is part of the file's name, and no
-    /// more than letters and digits.
+impl Draft {
+    /// The name of this message among all others of this server: letters and digits.
+    ///
+    /// It is part of the file's name.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Adds a piece of the mail, cut anywhere. CR LF becomes LF, the line end of files; everything
-    /// else is written as it is.
+    /// Adds a piece of the message, cut anywhere.
+    ///
+    /// CR LF becomes LF, the line end of files; everything else is written as it is.
     ///
     /// # Errors
-    /// Those of the file system; no space left is one of them.
+    /// The file can't be written; no space left is one of the reasons.
     pub fn write(&mut self, content: &[u8]) -> io::Result<()> {
         for block in content.chunks(BLOCK) {
             self.collect(block);
             if self.collected.len() >= BLOCK {
-                self.write_out()?;
+                self.flush()?;
             }
         }
         Ok(())
     }
 
-    /// Adds a block to what is collected.
+    /// Collects a block, with LF in place of CR LF.
     fn collect(&mut self, mut content: &[u8]) {
         if self.ends_in_cr && !content.starts_with(b"\n") {
             self.collected.push(b'\r');
@@ -183,65 +213,71 @@ impl Draft<'_> {
         self.collected.extend_from_slice(content);
     }
 
-    /// Writes what is collected to the file.
-    fn write_out(&mut self) -> io::Result<()> {
+    /// Writes the collected octets to the file. A full disk is noticed here.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn flush(&mut self) -> io::Result<()> {
         self.length += self.collected.len() as u64;
-        // To write beyond a limit on the size of files (`ulimit -f`) is no error: the system sends
-        // a signal, SIGXFSZ, and that is the end of the process.
-        if self.length > self.maildir.largest_file {
-            return Err(io::ErrorKind::FileTooLarge.into());
+        // Writing beyond a limit on the size of files (`ulimit -f`) is not an error: the system
+        // sends a signal, SIGXFSZ, and that ends the process.
+        if self.length > self.largest_file {
+            return Err(ErrorKind::FileTooLarge.into());
         }
         self.file.write_all(&self.collected)?;
         self.collected.clear();
         Ok(())
     }
 
-    /// Finishes the mail: when this comes back, it is in `new`, and it stays there through a crash
-    /// and a power cut. Returns where.
+    /// Finishes the message and returns its place in `new`.
+    ///
+    /// When this returns, the message stays there through a crash and a power cut (but see
+    /// [`Maildir::syncs_names`]).
     ///
     /// # Errors
-    /// Those of the file system. Then there is nothing in `new`.
+    /// The message can't be stored safely. Then there is nothing in `new`.
     pub fn deliver(mut self) -> io::Result<PathBuf> {
         if self.ends_in_cr {
             self.collected.push(b'\r');
         }
-        self.write_out()?;
-        let folder = self.maildir.new_mail();
+        self.flush()?;
         // Opened first: if this fails, nothing has happened yet.
-        let new_mail = Directory::open(&folder).map_err(|error| at(&folder, &error))?;
+        let new_mail = Directory::open(&self.new_mail)?;
         // The order is the point: first the content is safe, then it gets its name in `new`, then
         // the name is safe.
         self.file.sync_all()?;
-        let delivered = folder.join(&self.name);
-        // To rename is to replace what is there, and what is there was promised.
+        let delivered = self.new_mail.join(&self.name);
+        // A rename replaces the file that is there, and that one was promised.
         if delivered.exists() {
-            return Err(at(&delivered, &io::ErrorKind::AlreadyExists.into()));
+            return Err(at(&delivered, &ErrorKind::AlreadyExists.into()));
         }
         fs::rename(&self.path, &delivered).map_err(|error| at(&delivered, &error))?;
-        if let Err(error) = new_mail.sync() {
-            let _ = fs::remove_file(&delivered);
-            return Err(error);
+        self.delivered = true;
+        if self.syncs_names {
+            if let Err(error) = new_mail.sync() {
+                let _ = fs::remove_file(&delivered);
+                return Err(at(&self.new_mail, &error));
+            }
         }
-        self.path = PathBuf::new();
         Ok(delivered)
     }
 }
 
-impl Drop for Draft<'_> {
+impl Drop for Draft {
     /// Removes the file of a draft that wasn't delivered.
     fn drop(&mut self) {
-        if !self.path.as_os_str().is_empty() {
+        if !self.delivered {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// The error with the place where it happened, for the operator to read.
+/// Adds the place where an error happened, for the operator to read.
 fn at(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// Makes a file for this user alone, where there is none yet.
+/// Creates a file for this user alone, where there is none yet.
 fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -250,7 +286,7 @@ fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Makes a directory and what is missing above it, for this user alone.
+/// Creates a directory and the missing ones above it, for this user alone.
 fn private_directories() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -259,26 +295,53 @@ fn private_directories() -> DirBuilder {
     builder
 }
 
-/// A directory whose names can be made safe: to sync a file is to sync what is in it, not the name
+/// A directory whose names can be made safe: to sync a file is to sync its content, not the name
 /// that leads to it.
 struct Directory(Option<File>);
 
 impl Directory {
     fn open(path: &Path) -> io::Result<Directory> {
-        // Elsewhere a directory can't be opened.
-        let file = cfg!(unix).then(|| File::open(path)).transpose()?;
-        Ok(Directory(file))
+        // Only on Unix can a directory be opened.
+        let file = cfg!(unix).then(|| File::open(path)).transpose();
+        Ok(Directory(file.map_err(|error| at(path, &error))?))
     }
 
-    /// When this comes back, what was renamed here or made here is on the disk.
+    /// Waits until the names in this directory are on the disk.
     fn sync(&self) -> io::Result<()> {
         self.0.as_ref().map_or(Ok(()), File::sync_all)
     }
 }
 
-/// A machine's name as a part of file names: `/` and `:` are written as the Maildir page says, and
-/// whatever else isn't plain text as `_`.
-fn harmless(host: &str) -> String {
+/// Syncs the names in a directory. Returns whether its file system can do that.
+fn sync_names(directory: &Path) -> io::Result<bool> {
+    let synced = Directory::open(directory)?.sync();
+    can_sync(synced).map_err(|error| {
+        let problem = format!("cannot sync {}: {error}", directory.display());
+        io::Error::new(error.kind(), problem)
+    })
+}
+
+/// Tells a file system that can't sync a directory from one that failed to.
+fn can_sync(synced: io::Result<()>) -> io::Result<bool> {
+    match synced {
+        Ok(()) => Ok(true),
+        // EINVAL, and EOPNOTSUPP or ENOSYS.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a machine's name fit for file names.
+///
+/// `/` and `:` are written as the Maildir page says, and other characters beyond plain text as `_`.
+fn safe_in_file_name(host: &str) -> String {
     let mut name = String::new();
     for character in host.chars() {
         match character {
@@ -295,7 +358,7 @@ fn harmless(host: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A folder of this test's own, which is gone when the test is over.
+    /// A folder of this test's own. It is removed when the test is over.
     struct Folder(PathBuf);
 
     impl Folder {
@@ -324,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_is_in_tmp_until_it_is_delivered_and_in_new_from_then_on() {
+    fn a_message_is_in_tmp_until_it_is_delivered_and_then_in_new() {
         let folder = Folder::new("delivered");
         let maildir = folder.open();
         let mut draft = maildir.draft().unwrap();
@@ -336,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_that_is_given_up_leaves_nothing() {
+    fn a_dropped_draft_leaves_nothing() {
         let folder = Folder::new("given-up");
         let maildir = folder.open();
         let mut draft = maildir.draft().unwrap();
@@ -362,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_to_be_written_is_bounded() {
+    fn a_draft_holds_a_bounded_amount_in_memory() {
         let folder = Folder::new("bounded");
         let maildir = folder.open();
         let mut draft = maildir.draft().unwrap();
@@ -373,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_over_the_limit_is_an_error_and_no_signal() {
+    fn a_file_over_the_limit_is_an_error_before_it_is_a_signal() {
         let folder = Folder::new("limit");
         let maildir = Maildir {
             largest_file: 3,
@@ -401,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_that_cannot_get_its_name_is_not_there_at_all() {
+    fn without_its_name_in_new_a_message_is_nowhere() {
         let folder = Folder::new("no-name");
         let maildir = folder.open();
         fs::remove_dir(maildir.new_mail()).unwrap();
@@ -414,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn no_draft_is_written_into_a_file_that_is_there() {
+    fn a_draft_never_opens_a_file_that_exists() {
         let folder = Folder::new("exclusive");
         fs::create_dir(&folder.0).unwrap();
         let path = folder.0.join("draft");
@@ -426,7 +489,7 @@ mod tests {
     /// A rename doesn't lead from one file system to another.
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_maildir_from_which_no_mail_would_get_into_new_is_an_error() {
+    fn a_maildir_on_two_file_systems_is_an_error() {
         use std::os::unix::fs::{MetadataExt, symlink};
 
         let folder = Folder::new("two-disks");
@@ -446,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn no_mail_is_ever_replaced() {
+    fn a_delivered_message_is_never_replaced() {
         let folder = Folder::new("replaced");
         let maildir = folder.open();
         let draft = maildir.draft().unwrap();
@@ -479,7 +542,7 @@ mod tests {
     }
 
     #[test]
-    fn a_maildir_is_made_with_all_that_is_missing_above_it() {
+    fn missing_directories_are_created() {
         let folder = Folder::new("deep");
         let directory = folder.0.join("a/b/mail");
         for _ in 0..2 {
@@ -490,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_left_is_removed_after_36_hours() {
+    fn leftovers_in_tmp_are_removed_after_36_hours() {
         let folder = Folder::new("leftovers");
         let maildir = folder.open();
         let now = SystemTime::now();
@@ -502,7 +565,7 @@ mod tests {
             file.set_modified(now - age).unwrap();
         }
         fs::create_dir(folder.0.join("mail/tmp/folder")).unwrap();
-        // A clock that was turned back.
+        // As after a clock was turned back.
         let file = File::create(folder.0.join("mail/tmp/future")).unwrap();
         file.set_modified(now + LEFTOVER_AGE).unwrap();
         drop(maildir);
@@ -512,7 +575,19 @@ mod tests {
     }
 
     #[test]
-    fn a_place_where_no_maildir_can_be_is_an_error() {
+    fn a_file_system_that_cannot_sync_a_directory_is_told_from_one_that_fails() {
+        // What fsync answers on a directory of some FUSE and network file systems.
+        for cannot in [ErrorKind::InvalidInput, ErrorKind::Unsupported] {
+            assert!(!can_sync(Err(cannot.into())).unwrap(), "{cannot}");
+        }
+        for fails in [ErrorKind::StorageFull, ErrorKind::Other] {
+            assert_eq!(can_sync(Err(fails.into())).unwrap_err().kind(), fails);
+        }
+        assert!(can_sync(Ok(())).unwrap());
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_maildir_is_an_error() {
         let folder = Folder::new("no-place");
         fs::create_dir(&folder.0).unwrap();
         fs::write(folder.0.join("mail"), "a file").unwrap();
@@ -520,10 +595,10 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_host_does_no_harm_in_a_file_name() {
-        assert_eq!(harmless("mail.example"), "mail.example");
-        assert_eq!(harmless("../a:b"), "..\\057a\\072b");
-        assert_eq!(harmless("[IPv6:::1]"), "[IPv6\\072\\072\\0721]");
-        assert_eq!(harmless("a b\nü"), "a_b__");
+    fn the_name_of_a_host_is_made_safe_in_a_file_name() {
+        assert_eq!(safe_in_file_name("mail.example"), "mail.example");
+        assert_eq!(safe_in_file_name("../a:b"), "..\\057a\\072b");
+        assert_eq!(safe_in_file_name("[IPv6:::1]"), "[IPv6\\072\\072\\0721]");
+        assert_eq!(safe_in_file_name("a b\nü"), "a_b__");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::reply::Reply;
 
-/// 501: no parameter by the grammar.
+/// 501: text that doesn't follow the grammar of a parameter.
 pub const NO_PARAMETER: Reply = Reply::new(501, "Not a parameter; it looks like KEYWORD=value");
 /// 555: a parameter of an extension that we don't have (4.1.1.11).
 pub const UNKNOWN_PARAMETER: Reply = Reply::new(555, "Parameter not recognized");
@@ -10,13 +10,13 @@ pub const UNKNOWN_PARAMETER: Reply = Reply::new(555, "Parameter not recognized")
 /// One `esmtp-param`: a keyword, and a value if it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameter<'a> {
-    /// Letters, digits and hyphens; its case means nothing.
+    /// Letters, digits and hyphens, in any case.
     pub keyword: &'a str,
     /// Printable ASCII without `=` and space.
     pub value: Option<&'a str>,
 }
 
-/// The parameters in `text`, one by one. Text that isn't one is the 501 that the client gets.
+/// Reads the parameters in `text`, one by one. A word that isn't one yields the 501 for the client.
 ///
 /// ```
 /// use smtp_from_scratch::parameter::{NO_PARAMETER, Parameter, parameters};
@@ -33,11 +33,10 @@ pub fn parameters(text: &str) -> impl Iterator<Item = Result<Parameter<'_>, Repl
         .map(parameter)
 }
 
-/// Refuses every parameter: a client must not send those of an extension that EHLO didn't offer
-/// (4.1.1.2, 4.1.1.3).
+/// Refuses every parameter, since EHLO offers no extension that has one (4.1.1.2, 4.1.1.3).
 ///
 /// # Errors
-/// 501: not a parameter at all. 555: one that we don't know.
+/// 501: not a parameter by the grammar. 555: a parameter, of an extension that we don't have.
 pub fn none_offered(text: &str) -> Result<(), Reply> {
     let mut unknown = Ok(());
     for parameter in parameters(text) {
@@ -53,18 +52,18 @@ fn parameter(word: &str) -> Result<Parameter<'_>, Reply> {
         Some((keyword, value)) => (keyword, Some(value)),
         None => (word, None),
     };
-    let keyword_sound = !keyword.is_empty()
+    let keyword_valid = !keyword.is_empty()
         && !keyword.starts_with('-')
         && keyword
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let value_sound = value.is_none_or(|value| {
+    let value_valid = value.is_none_or(|value| {
         !value.is_empty()
             && value
                 .bytes()
                 .all(|byte| matches!(byte, b'!'..=b'~') && byte != b'=')
     });
-    if keyword_sound && value_sound {
+    if keyword_valid && value_valid {
         Ok(Parameter { keyword, value })
     } else {
         Err(NO_PARAMETER)
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_parameter_is_501() {
+    fn a_word_against_the_grammar_is_refused_with_501() {
         for bad in [
             "=",
             "=1",
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_no_extension_is_555() {
+    fn a_parameter_of_an_extension_is_refused_with_555() {
         for unknown in ["SIZE=1000", "X", "size=1 body=8BITMIME"] {
             assert_eq!(none_offered(unknown), Err(UNKNOWN_PARAMETER), "{unknown}");
         }

@@ -1,118 +1,145 @@
 //! How long a client may keep us waiting (chapter 9).
 //!
-//! A timeout for each read is not enough: a client that sends a byte a second never meets it. What
-//! is waited for has a *deadline* instead, and each read may wait only for what is left until then.
+//! A timeout for each read is not enough: a client that sends a byte a second never meets it. Every
+//! wait has a *deadline* instead, and each read may take only the time that is left until then.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// The least rate at which message data must come in the long run, in octets per second. A client
-/// on a bad line is faster; one that sends a byte a second has no mail to deliver.
+/// The least rate at which a message must arrive in the long run, in octets per second. A client
+/// on a bad line is faster; one that sends a byte a second has no message to deliver.
 pub const LEAST_DATA_RATE: u32 = 500;
 
-/// The longest timeout there is.
+/// The longest timeout that may be set.
 pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Patience with one client.
+/// A client's stream whose reads and writes fail when the client takes too long.
+///
+/// Until a [limit](PatientStream::limit) is set it waits for ever, as the stream alone does.
 #[derive(Debug)]
-pub struct Patience {
-    /// How long the client may keep us waiting; `None` is for ever.
+pub struct PatientStream {
+    stream: TcpStream,
     timeout: Option<Duration>,
-    /// When the time is up for what is waited for. If `None`, the next wait sets it.
+    /// When the current wait is over. The first read of the wait sets it.
     deadline: Option<Instant>,
-    /// Whether message data that comes in no longer moves the deadline.
-    hurried: bool,
-    /// What the socket was last told to wait for a read.
+    /// How many octets may still move the deadline.
+    earning: usize,
+    /// The read timeout that the socket has now.
     read_timeout: Option<Duration>,
 }
 
-impl Patience {
-    /// Waits for ever.
-    pub fn endless() -> Patience {
-        Patience {
+impl PatientStream {
+    /// Wraps `stream`, without a limit.
+    pub fn new(stream: TcpStream) -> PatientStream {
+        PatientStream {
+            stream,
             timeout: None,
             deadline: None,
-            hurried: false,
+            earning: 0,
             read_timeout: None,
         }
     }
 
-    /// Waits no longer than `timeout`, which is more than zero, and [`LONGEST_TIMEOUT`] at most.
+    /// The stream itself, past all deadlines.
+    pub fn get_ref(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Sets the longest wait: more than zero, and [`LONGEST_TIMEOUT`] at most.
+    ///
+    /// A read beyond it fails with [`io::ErrorKind::TimedOut`]. So does a write, with
+    /// [`io::ErrorKind::WouldBlock`], if the client doesn't fetch its replies.
     ///
     /// # Errors
-    /// Those of the socket.
-    pub fn limited(timeout: Duration, stream: &TcpStream) -> io::Result<Patience> {
+    /// The socket refuses the timeout.
+    pub fn limit(&mut self, timeout: Duration) -> io::Result<()> {
         let timeout = timeout.min(LONGEST_TIMEOUT);
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
-        Ok(Patience {
-            timeout: Some(timeout),
-            read_timeout: Some(timeout),
-            ..Patience::endless()
-        })
+        self.stream.set_write_timeout(Some(timeout))?;
+        self.timeout = Some(timeout);
+        Ok(())
     }
 
-    /// How long the client may keep us waiting; `None` is for ever.
-    pub fn timeout(&self) -> Option<Duration> {
-        self.timeout
+    /// Begins the wait for a line. It has the whole timeout, from its first read to its line end.
+    pub fn expect_line(&mut self) {
+        self.expect_message(0);
     }
 
-    /// From here on something else is waited for: the next line, or the message.
-    pub fn begin(&mut self) {
-        self.deadline = None;
-        self.hurried = false;
-    }
-
-    /// Tells the socket how long the next read may wait, if that has changed.
+    /// Begins the wait for a message, which may take longer while it keeps coming.
     ///
-    /// # Errors
-    /// [`kept_waiting`] if the time is up.
-    pub fn before_read(&mut self, stream: &TcpStream) -> io::Result<()> {
-        let Some(timeout) = self.timeout else {
-            return Ok(());
-        };
-        let left = match self.deadline {
-            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
-            None => {
-                self.deadline = Some(Instant::now() + timeout);
-                timeout
-            }
-        };
+    /// Each of its first `longest` octets buys the time that it takes at [`LEAST_DATA_RATE`], and a
+    /// pause may last for the timeout at most. A message without an end is therefore cut off.
+    pub fn expect_message(&mut self, longest: usize) {
+        self.deadline = None;
+        self.earning = longest;
+    }
+
+    /// Tells the socket how much of the wait is left.
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        let now = Instant::now();
+        let deadline = *self.deadline.get_or_insert(now + timeout);
+        let left = deadline.saturating_duration_since(now);
         if left.is_zero() {
-            return Err(kept_waiting());
+            return Err(took_too_long());
         }
         if self.read_timeout != Some(left) {
-            stream.set_read_timeout(Some(left))?;
+            self.stream.set_read_timeout(Some(left))?;
             self.read_timeout = Some(left);
         }
         Ok(())
     }
 
-    /// Gives the client time for the `octets` of message data that have just come in: as long as
-    /// they take at the least rate, so that whoever is faster than that has the whole timeout
-    /// again.
-    pub fn data_received(&mut self, octets: usize) {
-        let (Some(timeout), Some(deadline), false) = (self.timeout, self.deadline, self.hurried)
-        else {
-            return;
-        };
-        let earned = Duration::from_secs(octets as u64) / LEAST_DATA_RATE;
-        let deadline = deadline + earned;
-        let is_latest = deadline >= Instant::now() + timeout;
-        self.deadline = (!is_latest).then_some(deadline);
-    }
-
-    /// The message that comes in is refused. What is left of it must come before the deadline as it
-    /// is: nobody can keep us busy for ever with a message that we have refused.
-    pub fn hurry(&mut self) {
-        self.hurried = true;
+    /// Moves the deadline for octets of a message that have arrived.
+    fn earn(&mut self, octets: usize) {
+        let earning = octets.min(self.earning);
+        self.earning -= earning;
+        if let (Some(timeout), Some(deadline), 1..) = (self.timeout, self.deadline, earning) {
+            let later = deadline + Duration::from_secs(earning as u64) / LEAST_DATA_RATE;
+            // Beyond the whole timeout nothing is saved up: the next read begins a new wait.
+            self.deadline = Some(later).filter(|&later| later < Instant::now() + timeout);
+        }
     }
 }
 
-/// The client kept us waiting for too long: an error of the kind [`io::ErrorKind::TimedOut`].
-pub fn kept_waiting() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the client keeps us waiting")
+impl Read for PatientStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(timeout) = self.timeout {
+            self.set_read_timeout(timeout)?;
+        }
+        match self.stream.read(buffer) {
+            // What a timeout of the socket is called depends on the system.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(took_too_long()),
+            Ok(length) => {
+                self.earn(length);
+                Ok(length)
+            }
+            error => error,
+        }
+    }
+}
+
+impl Write for PatientStream {
+    /// Writes all of `buffer`: a write that comes back short has waited for the whole timeout.
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self.stream.write(buffer) {
+            Ok(length) if length < buffer.len() && self.timeout.is_some() => Err(not_fetched()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(not_fetched()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn took_too_long() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the client took too long")
+}
+
+fn not_fetched() -> io::Error {
+    let problem = "the client doesn't fetch its replies";
+    io::Error::new(io::ErrorKind::WouldBlock, problem)
 }
 
 #[cfg(test)]
@@ -122,81 +149,81 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(1000);
 
-    fn stream() -> TcpStream {
+    /// A stream with a limit, and its client, whose first byte has arrived.
+    fn connected() -> (PatientStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        TcpStream::connect(listener.local_addr().unwrap()).unwrap()
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let mut stream = PatientStream::new(stream);
+        stream.limit(TIMEOUT).unwrap();
+        (stream, client)
     }
 
-    /// As if so much of the time were left.
-    fn with_time_left(seconds: u64, stream: &TcpStream) -> Patience {
-        let mut patience = Patience::limited(TIMEOUT, stream).unwrap();
-        patience.deadline = Some(Instant::now() + Duration::from_secs(seconds));
-        patience
-    }
-
-    /// The socket's timeout in whole seconds, rounded up.
-    fn told(stream: &TcpStream) -> u64 {
-        let timeout = stream.read_timeout().unwrap().unwrap();
+    /// Reads what the client sends with so many seconds left. Returns the seconds left for the
+    /// read after that, rounded up.
+    fn left_after(
+        stream: &mut PatientStream,
+        client: &mut TcpStream,
+        left: u64,
+        octets: usize,
+    ) -> u64 {
+        stream.deadline = Some(Instant::now() + Duration::from_secs(left));
+        client.write_all(&vec![b'x'; octets]).unwrap();
+        stream.read_exact(&mut vec![0; octets]).unwrap();
+        stream.set_read_timeout(TIMEOUT).unwrap();
+        let timeout = stream.stream.read_timeout().unwrap().unwrap();
         timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0)
     }
 
     #[test]
-    fn a_read_may_wait_until_the_deadline_and_the_next_line_has_the_whole_time() {
-        let stream = stream();
-        let mut patience = with_time_left(10, &stream);
-        patience.before_read(&stream).unwrap();
-        assert_eq!(told(&stream), 10);
-        patience.begin();
-        patience.before_read(&stream).unwrap();
-        assert_eq!(told(&stream), TIMEOUT.as_secs());
+    fn a_line_may_take_until_its_deadline_and_the_next_has_the_whole_timeout() {
+        let (mut stream, mut client) = connected();
+        stream.expect_line();
+        assert_eq!(left_after(&mut stream, &mut client, 10, 1000), 10);
+        stream.expect_line();
+        stream.set_read_timeout(TIMEOUT).unwrap();
+        assert_eq!(stream.stream.read_timeout().unwrap(), Some(TIMEOUT));
     }
 
     #[test]
-    fn after_the_deadline_nothing_is_waited_for() {
-        let stream = stream();
-        let mut patience = with_time_left(0, &stream);
-        let error = patience.before_read(&stream).unwrap_err();
+    fn a_read_after_the_deadline_fails_at_once() {
+        let (mut stream, _client) = connected();
+        stream.deadline = Some(Instant::now());
+        let error = stream.read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]
-    fn an_octet_buys_its_time_at_the_least_rate() {
-        let stream = stream();
-        let mut patience = with_time_left(10, &stream);
-        patience.data_received(20 * LEAST_DATA_RATE as usize);
-        patience.before_read(&stream).unwrap();
-        assert_eq!(told(&stream), 30);
+    fn an_octet_of_a_message_buys_its_time_at_the_least_rate() {
+        let (mut stream, mut client) = connected();
+        stream.expect_message(usize::MAX);
+        let octets = 20 * LEAST_DATA_RATE as usize;
+        assert_eq!(left_after(&mut stream, &mut client, 10, octets), 30);
     }
 
     #[test]
-    fn much_data_buys_no_more_than_the_whole_time() {
-        let stream = stream();
-        let mut patience = with_time_left(10, &stream);
-        patience.data_received(10_000 * LEAST_DATA_RATE as usize);
-        patience.before_read(&stream).unwrap();
-        assert_eq!(told(&stream), TIMEOUT.as_secs());
+    fn a_message_buys_at_most_the_whole_timeout() {
+        let (mut stream, mut client) = connected();
+        stream.expect_message(usize::MAX);
+        let left = TIMEOUT.as_secs() - 1;
+        let octets = 20 * LEAST_DATA_RATE as usize;
+        let whole = TIMEOUT.as_secs();
+        assert_eq!(left_after(&mut stream, &mut client, left, octets), whole);
     }
 
     #[test]
-    fn a_refused_message_buys_nothing_and_the_next_one_does() {
-        let stream = stream();
-        let mut patience = with_time_left(10, &stream);
-        patience.hurry();
-        patience.data_received(20 * LEAST_DATA_RATE as usize);
-        patience.before_read(&stream).unwrap();
-        assert_eq!(told(&stream), 10);
-        patience.begin();
-        patience.deadline = Some(Instant::now() + Duration::from_secs(10));
-        patience.data_received(20 * LEAST_DATA_RATE as usize);
-        patience.before_read(&stream).unwrap();
-        assert_eq!(told(&stream), 30);
+    fn octets_beyond_the_longest_message_buy_nothing() {
+        let (mut stream, mut client) = connected();
+        let second = LEAST_DATA_RATE as usize;
+        stream.expect_message(5 * second);
+        assert_eq!(left_after(&mut stream, &mut client, 10, 20 * second), 15);
+        assert_eq!(left_after(&mut stream, &mut client, 10, 20 * second), 10);
     }
 
     #[test]
-    fn no_timeout_is_too_long() {
-        let stream = stream();
-        let mut patience = Patience::limited(Duration::MAX, &stream).unwrap();
-        patience.before_read(&stream).unwrap();
-        assert_eq!(patience.timeout(), Some(LONGEST_TIMEOUT));
+    fn a_timeout_is_capped_at_one_day() {
+        let (mut stream, _client) = connected();
+        stream.limit(Duration::MAX).unwrap();
+        assert_eq!(stream.timeout, Some(LONGEST_TIMEOUT));
     }
 }

@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 
-/// One reply of one line. It is also the error type of everything that reads what a client says:
-/// the error *is* what the client hears.
+/// One reply of one line. It is also the error type of every parser: the error *is* what the client
+/// hears.
 ///
 /// ```
 /// use smtp_from_scratch::reply::Reply;
@@ -24,14 +25,26 @@ pub struct Reply {
     pub text: Cow<'static, str>,
 }
 
+/// Why a command was not carried out (chapter 3).
+///
+/// Both kinds convert into it, so a handler can use `?` on a parser and on the connection alike.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command is refused. The client hears why, and the conversation goes on.
+    Refused(Reply),
+    /// The connection broke. There is nobody left to talk to.
+    Broken(io::Error),
+}
+
 /// 250: done. Most commands have no more to say.
 pub const OK: Reply = Reply::new(250, "OK");
 
 /// 501: an argument for DATA, RSET or QUIT, which take none (4.1.1, 4.3.2).
 pub const NO_ARGUMENT_TAKEN: Reply = Reply::new(501, "This command takes no argument");
 
-/// 421: the server ends the conversation, and says so with its name first (4.2.3, 3.8). `why` in a
-/// few words.
+/// Makes the 421 with which a server ends the conversation (4.2.3, 3.8).
+///
+/// The server's name comes first, then `why` in a few words.
 ///
 /// ```
 /// use smtp_from_scratch::reply::not_available;
@@ -47,7 +60,7 @@ pub fn not_available(hostname: &str, why: &str) -> Reply {
 }
 
 impl Reply {
-    /// A reply whose text is known when the program is compiled.
+    /// Makes a reply whose text is known at compile time.
     pub const fn new(code: u16, text: &'static str) -> Reply {
         Reply {
             code,
@@ -55,17 +68,34 @@ impl Reply {
         }
     }
 
-    /// A reply whose text is put together while the server runs, such as one with its name in it.
+    /// Makes a reply whose text depends on the running server, such as one with its name.
     pub fn with_text(code: u16, text: String) -> Reply {
         Reply {
             code,
             text: Cow::Owned(text),
         }
     }
+
+    /// Says whether the server closes the connection after this reply (4.1.1.10, 3.8).
+    pub fn ends_conversation(&self) -> bool {
+        matches!(self.code, 221 | 421)
+    }
 }
 
 impl fmt::Display for Reply {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}", self.code, self.text)
+    }
+}
+
+impl From<Reply> for Failure {
+    fn from(refusal: Reply) -> Failure {
+        Failure::Refused(refusal)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Broken(error)
     }
 }

@@ -8,45 +8,56 @@
 //!  for <bob@example.com>; Sun, 22 Nov 2026 08:55:53 +0000
 //! ```
 //!
-//! It says what only the envelope knew and what the mail's way was: who gets it back, whom it was
-//! for, who brought it, and when. Every server on the way puts its `Received:` on top of those
-//! before it, so the way of a mail is read from the bottom up.
+//! It records what only the envelope knew: who hears of trouble with the message, and whom it was
+//! for. It also records who brought the message, and when. Every server puts its `Received:` on top
+//! of those before it, so a message's way is read from the bottom up.
 
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::mail::Mail;
-use crate::session::Protocol;
+use crate::domain::is_host_name;
+use crate::mail::Envelope;
 
-/// How a mail came in.
+/// How a message came in.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
-    /// The name that the client gave in HELO or EHLO. It may be a lie.
+    /// The name from the client's HELO or EHLO: printable ASCII, and it may be a lie.
     pub client_name: &'a str,
-    /// The address that it called from, which is harder to forge.
+    /// The address that the client connects from, which is harder to forge.
     pub peer: IpAddr,
     /// Our own name.
     pub hostname: &'a str,
-    /// What was spoken.
+    /// The protocol that was spoken.
     pub protocol: Protocol,
-    /// What tells this mail from our others: letters and digits.
+    /// A name for this message that no other of ours has: letters and digits.
     pub id: &'a str,
-    /// When it came.
+    /// When the message came.
     pub time: SystemTime,
 }
 
-/// The header fields to put on top of a mail, each line with its CRLF. The longest line comes of
-/// the longest names and stays far below the 998 octets of RFC 5322, 2.1.1.
+/// The protocol of a session, as `Received:` names it (RFC 3848).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// After HELO.
+    Smtp,
+    /// After EHLO.
+    Esmtp,
+}
+
+/// Makes the header fields to put on top of a message, each line with its CRLF.
 ///
 /// - `Return-Path:` is the sender on the envelope; `<>` for a bounce.
 /// - `Delivered-To:` for each recipient. It isn't in the RFC; qmail and Postfix write it, and mail
 ///   readers know it. Without it, a blind copy would not say for whom it is.
 /// - `Received:` has a `for` only where there is one recipient: with more, each would learn of the
 ///   others, and the RFC allows one path there (4.4, 7.2).
-pub fn header(mail: &Mail, arrival: &Arrival) -> String {
-    let mut text = format!("Return-Path: <{}>\r\n", mail.reverse_path);
-    for mailbox in mail.forward_paths.iter() {
+///
+/// The longest line comes of the longest names and stays far below the 998 octets of RFC 5322,
+/// 2.1.1.
+pub fn header(envelope: &Envelope, arrival: &Arrival) -> String {
+    let mut text = format!("Return-Path: <{}>\r\n", envelope.reverse_path);
+    for mailbox in &envelope.forward_paths {
         text += "Delivered-To: ";
         text += mailbox;
         text += "\r\n";
@@ -54,22 +65,33 @@ pub fn header(mail: &Mail, arrival: &Arrival) -> String {
     // Writing to a string can't fail.
     let _ = write!(
         text,
-        "Received: from {} ({})\r\n by {} with {} id {}",
-        arrival.client_name,
-        address_literal(arrival.peer),
+        "Received: from {}\r\n by {} with {} id {}",
+        client(arrival),
         arrival.hostname,
         keyword(arrival.protocol),
         arrival.id,
     );
-    let mut recipients = mail.forward_paths.iter();
-    if let (Some(only), None) = (recipients.next(), recipients.next()) {
+    if let [only] = envelope.forward_paths.as_slice() {
         let _ = write!(text, "\r\n for <{only}>");
     }
     let _ = write!(text, "; {}\r\n", date(arrival.time));
     text
 }
 
-/// An address as SMTP writes it: `[192.0.2.1]`, `[IPv6:2001:db8::1]` (4.1.3).
+/// Names the client: by its own name and its address, or by its address alone (4.4).
+///
+/// A name that no host can have stands in a comment, where it can't be taken for anything else. What
+/// would end the comment too early, or too late, is replaced.
+fn client(arrival: &Arrival) -> String {
+    let name = arrival.client_name;
+    let address = address_literal(arrival.peer);
+    match is_host_name(name) {
+        true => format!("{name} ({address})"),
+        false => format!("{address} (HELO {})", name.replace(['(', ')', '\\'], "?")),
+    }
+}
+
+/// Writes an address as SMTP does: `[192.0.2.1]`, `[IPv6:2001:db8::1]` (4.1.3).
 fn address_literal(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => format!("[{address}]"),
@@ -77,16 +99,15 @@ fn address_literal(address: IpAddr) -> String {
     }
 }
 
-/// The protocol in the words of the registry (RFC 3848).
+/// Names the protocol in the words of the registry (RFC 3848).
 fn keyword(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Smtp => "SMTP",
         Protocol::Esmtp => "ESMTP",
-        Protocol::Esmtpa => "ESMTPA",
     }
 }
 
-/// The date and time of a header field, in Universal Time (RFC 5322, 3.3).
+/// Writes the date and time of a header field, in Universal Time (RFC 5322, 3.3).
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -127,12 +148,12 @@ pub fn date(time: SystemTime) -> String {
     )
 }
 
-/// 365 or 366.
+/// The length of a year in days: 365 or 366.
 fn days_of_year(year: u64) -> u64 {
     if is_leap_year(year) { 366 } else { 365 }
 }
 
-/// The length of a month, counted from 0.
+/// The length of a month in days. Months are counted from 0.
 fn days_of_month(year: u64, month: usize) -> u64 {
     match month {
         1 if is_leap_year(year) => 29,
@@ -142,7 +163,7 @@ fn days_of_month(year: u64, month: usize) -> u64 {
     }
 }
 
-/// Every fourth year, but of the full centuries only every fourth.
+/// Every fourth year is a leap year, but of the full centuries only every fourth.
 fn is_leap_year(year: u64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
@@ -151,18 +172,16 @@ fn is_leap_year(year: u64) -> bool {
 mod tests {
     use super::*;
     use crate::domain::MAX_DOMAIN;
+    use crate::header::MAX_LINE;
     use crate::path::MAX_PATH;
+    use crate::wire::MAX_COMMAND_LINE;
     use std::time::Duration;
 
-    fn mail(reverse_path: &str, forward_paths: &[&str]) -> Mail {
-        let mut mail = Mail {
+    fn envelope(reverse_path: &str, forward_paths: &[&str]) -> Envelope {
+        Envelope {
             reverse_path: reverse_path.to_string(),
-            ..Mail::default()
-        };
-        for mailbox in forward_paths {
-            mail.forward_paths.push(mailbox);
+            forward_paths: forward_paths.iter().map(|path| path.to_string()).collect(),
         }
-        mail
     }
 
     fn arrival() -> Arrival<'static> {
@@ -177,9 +196,12 @@ mod tests {
     }
 
     #[test]
-    fn with_one_recipient_received_says_for_whom() {
+    fn received_names_a_single_recipient() {
         assert_eq!(
-            header(&mail("ada@example.org", &["bob@example.com"]), &arrival()),
+            header(
+                &envelope("ada@example.org", &["bob@example.com"]),
+                &arrival()
+            ),
             "Return-Path: <ada@example.org>\r\n\
              Delivered-To: bob@example.com\r\n\
              Received: from client.example ([192.0.2.1])\r\n \
@@ -189,10 +211,10 @@ mod tests {
     }
 
     #[test]
-    fn with_more_recipients_nobody_learns_of_the_others_from_received() {
+    fn received_names_none_of_several_recipients() {
         assert_eq!(
             header(
-                &mail("", &["bob@example.com", "Postmaster"]),
+                &envelope("", &["bob@example.com", "Postmaster"]),
                 &Arrival {
                     peer: "2001:db8::1".parse().unwrap(),
                     protocol: Protocol::Smtp,
@@ -208,26 +230,51 @@ mod tests {
     }
 
     #[test]
-    fn what_was_spoken_has_its_registered_name() {
-        let names = [Protocol::Smtp, Protocol::Esmtp, Protocol::Esmtpa].map(keyword);
-        assert_eq!(names, ["SMTP", "ESMTP", "ESMTPA"]);
+    fn each_protocol_has_its_registered_name() {
+        let names = [Protocol::Smtp, Protocol::Esmtp].map(keyword);
+        assert_eq!(names, ["SMTP", "ESMTP"]);
+    }
+
+    #[test]
+    fn a_name_that_no_host_can_have_is_a_comment() {
+        for (client_name, named) in [
+            ("client.example", "client.example ([192.0.2.1])"),
+            ("[192.0.2.7]", "[192.0.2.7] ([192.0.2.1])"),
+            ("my_host", "my_host ([192.0.2.1])"),
+            ("[::1]", "[192.0.2.1] (HELO [::1])"),
+            ("fe80::1c2d", "[192.0.2.1] (HELO fe80::1c2d)"),
+            ("host.(none)", "[192.0.2.1] (HELO host.?none?)"),
+            (r"a\", "[192.0.2.1] (HELO a?)"),
+            (
+                "Bob's-MacBook.local",
+                "[192.0.2.1] (HELO Bob's-MacBook.local)",
+            ),
+            ("\"x@y;", "[192.0.2.1] (HELO \"x@y;)"),
+        ] {
+            let arrival = Arrival {
+                client_name,
+                ..arrival()
+            };
+            assert_eq!(client(&arrival), named);
+        }
     }
 
     #[test]
     fn the_longest_names_make_no_line_too_long() {
         let name = "d".repeat(MAX_DOMAIN);
         let path = "p".repeat(MAX_PATH);
-        let longest = Arrival {
-            client_name: &name,
-            peer: IpAddr::from([0xffff; 8]),
-            hostname: &name,
-            protocol: Protocol::Esmtpa,
-            id: &"9".repeat(60),
-            ..arrival()
-        };
-        for mail in [mail(&path, &[&path]), mail(&path, &[&path, &path])] {
-            let text = header(&mail, &longest);
-            assert!(text.split("\r\n").all(|line| line.len() <= 998));
+        for client_name in [&name, &"(".repeat(MAX_COMMAND_LINE)] {
+            let longest = Arrival {
+                client_name,
+                peer: IpAddr::from([0xffff; 8]),
+                hostname: &name,
+                id: &"9".repeat(60),
+                ..arrival()
+            };
+            for envelope in [envelope(&path, &[&path]), envelope(&path, &[&path, &path])] {
+                let text = header(&envelope, &longest);
+                assert!(text.split("\r\n").all(|line| line.len() <= MAX_LINE));
+            }
         }
     }
 

@@ -16,74 +16,117 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::command::Verb;
 use crate::header;
-use crate::mail::Mail;
+use crate::mail::Envelope;
 
-/// How much of a mail is shown: so many recipients, header fields and lines of the body.
+/// How many recipients, header fields and lines of the body of a message are shown.
 const SHOWN_LINES: usize = 20;
 
 /// How much of one of them is shown, in octets.
 const SHOWN_OCTETS: usize = 500;
+
+/// How much of a client's line is shown, in octets.
+const SHOWN_COMMAND: usize = 512;
 
 /// Shows the conversation of one connection.
 #[derive(Clone, Debug)]
 pub struct Transcript {
     connection: u64,
     shown: bool,
+    /// Whether the client's next line may be a secret.
+    after_auth: bool,
 }
 
 impl Transcript {
-    /// The transcript of connection number `connection`, which shows nothing if `quiet`.
+    /// Makes the transcript of connection number `connection`, which shows nothing if `quiet`.
     pub fn new(connection: u64, quiet: bool) -> Transcript {
         Transcript {
             connection,
             shown: !quiet,
+            after_auth: false,
         }
     }
 
-    /// Shows a line the client sent, given without its line end and [without its
-    /// secrets](without_secrets).
-    pub fn client(&self, line: &[u8]) {
+    /// Shows a line that the client sent, given without its line end and shown [without its
+    /// secrets](Transcript::without_secrets).
+    pub fn client(&mut self, line: &[u8]) {
         if self.shown {
-            self.show("C: ", &printable(without_secrets(line)));
+            let line = self.without_secrets(line);
+            self.show("C: ", &printable_beginning(line, SHOWN_COMMAND));
         }
     }
 
-    /// Shows a line the server sends, given without its line end.
+    /// Hides the secrets in the client's next line.
+    ///
+    /// Of an AUTH command only the verb is shown. What follows is a password (RFC 4954, section 4),
+    /// whether or not we understand the command; and a client that gets a space or a line end wrong
+    /// sends its password all the same. So do clients that never read our refusal, in the lines
+    /// after it. These are hidden until one of them begins with a known verb.
+    ///
+    /// ```
+    /// use smtp_from_scratch::transcript::Transcript;
+    ///
+    /// let mut transcript = Transcript::new(1, true);
+    /// assert_eq!(transcript.without_secrets(b"NOOP"), b"NOOP");
+    /// assert_eq!(transcript.without_secrets(b"AUTH LOGIN"), b"AUTH ...");
+    /// assert_eq!(transcript.without_secrets(b"c2VjcmV0"), b"...");
+    /// assert_eq!(transcript.without_secrets(b"QUIT"), b"QUIT");
+    /// ```
+    pub fn without_secrets<'line>(&mut self, line: &'line [u8]) -> &'line [u8] {
+        if is_auth(line) {
+            self.after_auth = true;
+            return b"AUTH ...";
+        }
+        self.after_auth &= !begins_with_verb(line);
+        if self.after_auth { b"..." } else { line }
+    }
+
+    /// Shows a line that the server sends, given without its line end.
     pub fn server(&self, line: &[u8]) {
         if self.shown {
             self.show("S: ", &printable(line));
         }
     }
 
-    /// Shows, in braces, what isn't a line: who comes, who goes, what happened to the mail.
+    /// Shows an event in braces: a client comes or goes, a message is stored.
     ///
-    /// Whatever comes from the client must have been through [`printable`].
+    /// Bytes from the client must have been through [`printable`].
     pub fn narrate(&self, what: fmt::Arguments<'_>) {
         if self.shown {
             self.show("", &format!("{{{what}}}"));
         }
     }
 
-    /// Whether anything is shown at all.
+    /// Says whether anything is shown at all.
     pub fn is_shown(&self) -> bool {
         self.shown
     }
 
-    /// Shows a finished mail: envelope, header fields and body, the first lines of each.
-    pub fn mail(&self, mail: &Mail) {
+    /// Reports a problem on our side to the operator, quiet or not.
+    pub fn error(&self, what: fmt::Arguments<'_>) {
+        error(format_args!("[{}] {what}", self.connection));
+    }
+
+    /// Shows a complete message: envelope, header fields and body, the first lines of each.
+    ///
+    /// A long message may be given by its beginning.
+    pub fn message(&self, envelope: &Envelope, message: &[u8]) {
         if !self.shown {
             return;
         }
-        let (section, body) = header::split(&mail.message);
-        let fields = header::fields(section)
-            .map(|field| [field.name, b": ", beginning(&field.value)].concat().into());
+        let (section, body) = header::split(message);
+        let fields = header::fields(section).map(|field| {
+            [field.name, b": ", beginning(&field.value, SHOWN_OCTETS)]
+                .concat()
+                .into()
+        });
         let lines = body
             .split_inclusive(|&byte| byte == b'\n')
             .map(|line| header::without_line_end(line).into());
-        let recipients = mail.forward_paths.iter();
+        let recipients = envelope.forward_paths.iter();
 
-        self.some("mail from: ", [mail.reverse_path.as_bytes().into()]);
+        self.some("mail from: ", [envelope.reverse_path.as_bytes().into()]);
         self.some(
             "mail for:  ",
             recipients.map(|mailbox| mailbox.as_bytes().into()),
@@ -96,9 +139,8 @@ impl Transcript {
     fn some<'a>(&self, label: &str, lines: impl IntoIterator<Item = Cow<'a, [u8]>>) {
         let mut lines = lines.into_iter();
         for line in lines.by_ref().take(SHOWN_LINES) {
-            let shown = beginning(&line);
-            let more = if shown.len() < line.len() { "..." } else { "" };
-            self.narrate(format_args!("{label}{}{more}", printable(shown)));
+            let shown = printable_beginning(&line, SHOWN_OCTETS);
+            self.narrate(format_args!("{label}{shown}"));
         }
         if lines.next().is_some() {
             self.narrate(format_args!("{label}and more"));
@@ -110,13 +152,15 @@ impl Transcript {
     }
 }
 
-/// Tells the operator about something that went wrong on our side, quiet or not.
+/// Reports a problem that belongs to no connection to the operator.
 pub fn error(what: fmt::Arguments<'_>) {
     output::error(what);
 }
 
-/// What can be shown of bytes that a stranger sent: text as it is, anything else as a Rust byte
-/// string. A tab is text; no other control character is, nor one that can't be seen.
+/// Makes bytes from a stranger fit to be shown.
+///
+/// Text stays as it is; anything else becomes a Rust byte string. A tab is text, other control
+/// characters and invisible ones are not.
 ///
 /// ```
 /// use smtp_from_scratch::transcript::printable;
@@ -133,8 +177,10 @@ pub fn printable(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Whether a terminal may draw this character: no control character, and none that is invisible or
-/// turns the direction of what stands around it.
+/// Says whether a terminal may draw this character.
+///
+/// It may not draw a control character, an invisible one, or one that turns the direction of the
+/// text around it.
 fn is_plain(character: char) -> bool {
     let invisible = matches!(
         character,
@@ -144,31 +190,24 @@ fn is_plain(character: char) -> bool {
     character == '\t' || !(character.is_control() || invisible)
 }
 
-/// What may be shown of a line that a client sent: of an AUTH command nothing but the verb. What
-/// follows is a password (RFC 4954, section 4), whether or not we understand the command, and a
-/// client that gets a space or a line end wrong sends its password all the same.
-///
-/// ```
-/// use smtp_from_scratch::transcript::without_secrets;
-///
-/// assert_eq!(without_secrets(b"AUTH PLAIN AGFkYQBzZWNyZXQ="), b"AUTH ...");
-/// assert_eq!(without_secrets(b"AUTHOR ada"), b"AUTHOR ada");
-/// ```
-pub fn without_secrets(line: &[u8]) -> &[u8] {
-    if is_auth(line) { b"AUTH ..." } else { line }
-}
-
-/// Whether a line is an AUTH command, or would be one if its client had made no mistake.
-pub fn is_auth(line: &[u8]) -> bool {
+/// Says whether a line is an AUTH command, or would be one if its client had made no mistake.
+fn is_auth(line: &[u8]) -> bool {
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
     let word_start = line.iter().position(is_letter).unwrap_or(line.len());
     let word = line[word_start..].split(|byte| !is_letter(byte)).next();
     word.is_some_and(|word| word.eq_ignore_ascii_case(b"AUTH"))
 }
 
-/// As much of a line as is shown, and no half of a character at its end.
-fn beginning(line: &[u8]) -> &[u8] {
-    let Some(cut) = line.get(..SHOWN_OCTETS) else {
+/// Says whether the first word of a line is a known verb.
+fn begins_with_verb(line: &[u8]) -> bool {
+    let word = line.trim_ascii().split(|&byte| byte == b' ').next();
+    let word = word.and_then(|word| std::str::from_utf8(word).ok());
+    word.and_then(Verb::parse).is_some()
+}
+
+/// The first `most` octets of a line, without half a character at their end.
+fn beginning(line: &[u8], most: usize) -> &[u8] {
+    let Some(cut) = line.get(..most) else {
         return line;
     };
     match std::str::from_utf8(cut) {
@@ -177,8 +216,19 @@ fn beginning(line: &[u8]) -> &[u8] {
     }
 }
 
-/// Where the lines go: to the terminal. A terminal that is gone (`cargo run | head -1`) is no
-/// reason to stop serving, so what can't be written is let go: `println!` would panic.
+/// The same, fit to be shown, with dots where something was cut off.
+fn printable_beginning(line: &[u8], most: usize) -> Cow<'_, str> {
+    let shown = beginning(line, most);
+    match shown.len() < line.len() {
+        true => printable(shown) + "...",
+        false => printable(shown),
+    }
+}
+
+/// Writes the lines to the terminal.
+///
+/// The server goes on without its terminal (`cargo run | head -1`), so errors are ignored;
+/// `println!` would panic.
 #[cfg(not(feature = "log"))]
 mod output {
     use std::fmt;
@@ -187,7 +237,7 @@ mod output {
 
     pub fn conversation(connection: u64, speaker: &str, text: &str) {
         // Green for the server, cyan for the client, dim for the narrator: on a terminal only,
-        // and not where the user asked for none (https://no-color.org).
+        // and not if the user wants no colours (https://no-color.org).
         static COLOURED: OnceLock<bool> = OnceLock::new();
         let coloured = *COLOURED.get_or_init(|| {
             let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -199,7 +249,7 @@ mod output {
             (true, "C: ") => ("\x1b[36m", "\x1b[0m"),
             (true, _) => ("\x1b[2m", "\x1b[0m"),
         };
-        // One lock for the whole line: two clients may talk at once, their letters may not mix.
+        // One lock for the whole line, so that the letters of two clients don't mix.
         let _ = writeln!(
             io::stdout().lock(),
             "[{connection}] {start}{speaker}{text}{end}"
@@ -229,18 +279,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_beginning_of_a_line_ends_between_two_characters() {
-        let line = "ü".repeat(SHOWN_OCTETS);
-        assert_eq!(beginning(line.as_bytes()).len(), SHOWN_OCTETS);
-        let line = format!("x{line}");
-        assert_eq!(beginning(line.as_bytes()).len(), SHOWN_OCTETS - 1);
-        let latin_1 = [0xfc; SHOWN_OCTETS + 1];
-        assert_eq!(beginning(&latin_1).len(), SHOWN_OCTETS);
-        assert_eq!(beginning(b"caf\xe9"), b"caf\xe9");
+    fn a_long_line_is_cut_between_two_characters() {
+        for (line, shown) in [
+            ("üü".as_bytes(), 4),
+            ("üüü".as_bytes(), 4),
+            ("xüüü".as_bytes(), 3),
+            (&[0xfc; 5], 4), // Latin-1
+            (b"caf", 3),
+        ] {
+            assert_eq!(beginning(line, 4).len(), shown, "{}", line.escape_ascii());
+        }
+        assert_eq!(printable_beginning(b"abcde", 4), "abcd...");
+        assert_eq!(printable_beginning(b"abcd", 4), "abcd");
+    }
+
+    /// The lines as a new transcript shows them.
+    fn without_secrets(lines: &[&str]) -> Vec<String> {
+        let mut transcript = Transcript::new(1, true);
+        let shown = lines.iter().map(|line| {
+            let shown = transcript.without_secrets(line.as_bytes());
+            String::from_utf8(shown.to_vec()).unwrap()
+        });
+        shown.collect()
     }
 
     #[test]
-    fn of_an_auth_command_only_the_verb_is_shown() {
+    fn only_the_verb_of_an_auth_command_is_shown() {
         for line in [
             "AUTH PLAIN AGFkYQ==",
             "auth  login  YWRh",
@@ -253,18 +317,37 @@ mod tests {
             "AUTH secret",
             "AUTH",
         ] {
-            assert_eq!(without_secrets(line.as_bytes()), b"AUTH ...", "{line:?}");
+            assert_eq!(without_secrets(&[line]), ["AUTH ..."], "{line:?}");
         }
+    }
+
+    #[test]
+    fn lines_after_auth_are_hidden_until_a_known_verb() {
+        for auth in ["AUTH LOGIN", "AUTH PLAIN", "AUTH LOGIN dXNlcg=="] {
+            assert_eq!(
+                without_secrets(&[
+                    auth,
+                    "dXNlcg==",
+                    "c2VjcmV0",
+                    "",
+                    "*",
+                    "caf\u{e9}",
+                    "noop",
+                    "x"
+                ]),
+                ["AUTH ...", "...", "...", "...", "...", "...", "noop", "x"]
+            );
+        }
+        assert_eq!(
+            without_secrets(&["AUTH LOGIN", "MAIL FROM:<a@b.c>", "AUTH LOGIN", "x"]),
+            ["AUTH ...", "MAIL FROM:<a@b.c>", "AUTH ...", "..."]
+        );
     }
 
     #[test]
     fn other_commands_are_shown_whole() {
         for line in ["AUTHOR PLAIN x", "MAIL FROM:<a@b.c> AUTH=<>", "", " ", "\r"] {
-            assert_eq!(
-                without_secrets(line.as_bytes()),
-                line.as_bytes(),
-                "{line:?}"
-            );
+            assert_eq!(without_secrets(&[line]), [line], "{line:?}");
         }
     }
 

@@ -160,3 +160,21 @@ fn a_recipient_beyond_the_limit_is_answered_with_452_and_the_others_stay() {
         )],
     );
 }
+
+#[test]
+fn addresses_against_the_grammar_that_exist_are_accepted() {
+    let long = format!("<{}@example.org>", "a".repeat(240));
+    for (path, why) in [
+        (long.as_str(), "a long local-part"),
+        ("<a..b@example.org>", "two dots in a local-part"),
+        ("<a.@example.org>", "a dot at the end of a local-part"),
+        ("<www-data@my_project_web_1>", "underscores in a domain"),
+    ] {
+        ours_plays(
+            5..,
+            &begun(&format!(
+                "{{real addresses have {why}}}\nC: RCPT TO:{path}\nS: 250 ..."
+            )),
+        );
+    }
+}

@@ -5,10 +5,11 @@ mod support;
 use support::conversation::{Conversation, Step};
 use support::player::SPLITS;
 use support::preamble::{addressed, begun, within_data};
+use support::program::{Client, serving};
 use support::zoo::{Mistake, catches};
 use support::{
-    by_default, documented_conversation, mail, ours_plays, plays, plays_in, plays_with, skipped,
-    stores, stores_with, target, to_bob,
+    by_default, documented_conversation, mail, ours_plays, own_program, plays, plays_in,
+    plays_with, skipped, stores, stores_with, target, to_bob,
 };
 
 #[test]
@@ -567,4 +568,27 @@ fn a_large_message_arrives_whole() {
             }
         }
     }
+}
+
+#[test]
+fn a_dot_between_bare_lfs_is_explained_once() {
+    own_program(serving(&["--stage", "6"]), |server| {
+        let explanation = "a dot between bare LFs does not end this message";
+        let mut client = Client::greeted(&server.address);
+        client.begins_a_mail();
+        // The commands ended in CRLF. This doesn't, so the message goes on, and its sender waits.
+        client.says(b"Hello Bob.\n.\n");
+        server.lines_until(&[explanation]);
+        client.says(b"QUIT\n.\nQUIT\r\n.\r\n");
+        client.hears_codes(&["250"]);
+        let shown = server.lines_until(&["S: 250"]).concat();
+        assert!(!shown.contains(explanation), "{shown}");
+
+        // A message that ends by the rule needs no explanation.
+        client.begins_a_mail();
+        client.says(b"Hello\n.\nBob.\r\n.\r\n");
+        client.hears_codes(&["250"]);
+        let shown = server.lines_until(&["a message of"]).concat();
+        assert!(!shown.contains(explanation), "{shown}");
+    });
 }

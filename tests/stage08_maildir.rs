@@ -22,7 +22,7 @@ use support::program::{Client, Server, serving, serving_within};
 use support::target::Target;
 use support::{
     by_default, documented_conversation, ours_only, ours_plays, own_program, own_servers, plays_in,
-    skipped,
+    plays_in_all_splits, skipped,
 };
 
 /// Plays a conversation against each stage from 8 on, followed by `then`.
@@ -152,14 +152,14 @@ fn the_message_follows_the_trace_header_byte_for_byte() {
     stored_after(
         &within_data(
             r#"
-            C: b"caf\xe9\0\r\n..\r\n\n.\n\r.\r\r\n\x1b[2J\r\n.\r\n"
+            C: b"X: caf\xe9\0\r\n..\r\n\n.\n\r.\r\r\n\x1b[2J\r\n.\r\n"
             S: 250 ...
             "#,
         ),
         |server| {
             let files = server.maildir().take();
             let (_, message) = files[0].parts();
-            let expected = b"caf\xe9\0\n.\n\n.\n\r.\r\n\x1b[2J\n";
+            let expected = b"X: caf\xe9\0\n.\n\n.\n\r.\r\n\x1b[2J\n";
             assert_eq!(
                 message.escape_ascii().to_string(),
                 expected.escape_ascii().to_string()
@@ -251,22 +251,37 @@ fn an_endless_header_section_is_refused_with_552() {
 
 #[test]
 fn mail_for_a_missing_maildir_is_answered_with_451_until_it_is_back() {
-    own_servers(8.., by_default, |server| {
-        let mut client = Client::greeted(server.address);
-        // Without tmp no file can be created, and without new it can't get its name.
-        for missing in ["tmp", "new"] {
-            let folder = server.maildir().path().join(missing);
-            let elsewhere = folder.with_extension("elsewhere");
-            fs::rename(&folder, &elsewhere).unwrap();
-            client.sends_a_mail("451");
-            fs::rename(&elsewhere, &folder).unwrap();
-            for empty in ["tmp", "new"] {
-                assert_eq!(server.maildir().names(empty), [""; 0]);
+    for stage in ["8", "9"] {
+        own_program(serving(&["--stage", stage]), |server| {
+            let maildir = server.folder.path().join("mail");
+            let mut client = Client::greeted(&server.address);
+            for missing in ["tmp", "new"] {
+                let folder = maildir.join(missing);
+                let elsewhere = folder.with_extension("elsewhere");
+                fs::rename(&folder, &elsewhere).unwrap();
+                match missing {
+                    // Without tmp no file can be created, and the client hears that at DATA.
+                    "tmp" => {
+                        client.says(b"MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
+                        client.hears_codes(&["250", "250", "451"]);
+                    }
+                    // Without new the file can't get its name.
+                    _ => client.sends_a_mail("451"),
+                }
+                let problem = server.lines_until(&["cannot be stored: "]).pop().unwrap();
+                assert!(
+                    problem.contains("[1] the message cannot be stored: "),
+                    "{problem}"
+                );
+                assert!(problem.contains(&format!("/{missing}")), "{problem}");
+                fs::rename(&elsewhere, &folder).unwrap();
+                assert_eq!(names(&maildir.join("tmp")), [""; 0]);
+                // The transaction is over, and the session goes on.
+                client.sends_a_mail("250");
             }
-            client.sends_a_mail("250");
-            assert_eq!(server.maildir().take().len(), 1);
-        }
-    });
+            assert_eq!(names(&maildir.join("new")).len(), 2);
+        });
+    }
 }
 
 #[test]
@@ -376,30 +391,23 @@ fn a_mail_over_the_system_s_file_size_is_answered_with_452_and_the_server_lives(
     });
 }
 
-/// Runs the program under strace, if that works here.
-///
-/// The system calls of the server are written to `calls`.
+/// Runs the program under strace with these options, if that works here.
 #[cfg(target_os = "linux")]
-fn traced(calls: &Path) -> Option<Command> {
+fn traced(options: &[&str], arguments: &[&str]) -> Option<Command> {
     let mut attempt = Command::new("strace");
     attempt.args(["-o", "/dev/null", "true"]);
     if !attempt.status().is_ok_and(|status| status.success()) {
+        skipped("it needs strace, and the right to use it; to install it: apt install strace");
         return None;
     }
     let mut command = Command::new("strace");
     command
         // With -D the server is our child, and strace is a child of the server, so it ends with the test.
-        .args([
-            "-D",
-            "-f",
-            "-y",
-            "-e",
-            "trace=write,fsync,rename,sendto",
-            "-o",
-        ])
-        .arg(calls)
+        .args(["-D", "-f", "-qqq"])
+        .args(options)
         .arg(env!("CARGO_BIN_EXE_smtp-from-scratch"))
-        .args(["--quiet", "--listen", "127.0.0.1:0"]);
+        .args(["--quiet", "--listen", "127.0.0.1:0"])
+        .args(arguments);
     Some(command)
 }
 
@@ -411,10 +419,9 @@ fn traced(calls: &Path) -> Option<Command> {
 fn the_file_is_synced_then_renamed_then_its_folder_is_synced_before_the_250() {
     let folder = ScratchFolder::new();
     let calls = folder.path().join("calls");
-    let Some(command) = traced(&calls) else {
-        return skipped(
-            "it needs strace, and the right to use it; to install it: apt install strace",
-        );
+    let trace = "trace=write,fsync,rename,sendto";
+    let Some(command) = traced(&["-y", "-e", trace, "-o", calls.to_str().unwrap()], &[]) else {
+        return;
     };
     own_program(command, |server| {
         let mut client = Client::greeted(&server.address);
@@ -552,5 +559,125 @@ fn after_a_kill_every_promised_mail_is_whole_and_the_maildir_is_served_again() {
         // All others were on their way when their server died: at most one from each sender.
         assert!(found.len() <= promised.len() + 5 * 8);
         Maildir::open(maildir, "localhost").unwrap();
+    });
+}
+
+#[test]
+fn an_empty_line_separates_our_header_from_a_message_that_has_none() {
+    for (message, stored, why) in [
+        (
+            "Hello Bob, lunch?",
+            "\nHello Bob, lunch?\n",
+            "it isn't a field",
+        ),
+        (
+            " Hello Bob.",
+            "\n Hello Bob.\n",
+            "it would continue our last field",
+        ),
+        (
+            "12:30 lunch",
+            "12:30 lunch\n",
+            "to every reader it is a field named 12",
+        ),
+        ("Subject: lunch", "Subject: lunch\n", "it is a field"),
+        (
+            "From ada Sun Nov 22",
+            "From ada Sun Nov 22\n",
+            "a mailbox file has it on top",
+        ),
+        ("", "\n", "it is the empty line"),
+    ] {
+        let text = within_data(&format!("C: {message}\nC: .\nS: 250 ..."));
+        stored_after(&text, |server| {
+            let files = server.maildir().take();
+            let (_, below) = files[0].parts();
+            assert_eq!(String::from_utf8_lossy(below), stored, "{why}");
+        });
+    }
+}
+
+#[test]
+fn a_long_first_line_is_judged_by_its_beginning() {
+    let long = "x".repeat(5000);
+    for (first, above) in [(long.clone(), "\n"), (format!("X: {long}"), "")] {
+        let text = within_data(&format!("C: {first}\nC: .\nS: 250 ..."));
+        let conversation = Conversation::parse(&text);
+        own_servers(8.., by_default, |server| {
+            plays_in_all_splits(server, &conversation, || {
+                let files = server.maildir().take();
+                let (_, below) = files[0].parts();
+                assert_eq!(String::from_utf8_lossy(below), format!("{above}{first}\n"));
+            });
+        });
+    }
+}
+
+#[test]
+fn received_is_well_formed_whatever_the_client_s_name() {
+    for (name, named) in [
+        ("client.example", "client.example ([127.0.0.1])"),
+        ("[::1]", "[127.0.0.1] (HELO [::1])"),
+        ("host.(none)", "[127.0.0.1] (HELO host.?none?)"),
+        (r"a(\b", "[127.0.0.1] (HELO a??b)"),
+    ] {
+        let text = format!(
+            "S: 220 ...\nC: EHLO {name}\nS: 250 ...\n{MAIL_TO_BOB}C: Subject: x\nC: .\nS: 250 ..."
+        );
+        stored_after(&text, |server| {
+            let received = server.maildir().take()[0].parts().0.pop().unwrap();
+            let start = format!("Received: from {named} by localhost with ESMTP id ");
+            assert!(received.starts_with(&start), "{received}");
+        });
+    }
+}
+
+/// Runs the program on a Maildir whose folder `new` can't be synced.
+#[cfg(target_os = "linux")]
+fn without_sync_of_new(error: &str, folder: &ScratchFolder) -> Option<Command> {
+    let maildir = folder.path().join("mail");
+    let new = maildir.join("new");
+    let fault = format!("inject=fsync:error={error}");
+    let options = ["-o", "/dev/null", "-P", new.to_str().unwrap(), "-e", &fault];
+    traced(&options, &["--maildir", maildir.to_str().unwrap()])
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_system_that_cannot_sync_names_is_a_warning_at_start() {
+    // Many shared and network file systems answer with the first, some with the second.
+    for error in ["EINVAL", "EOPNOTSUPP"] {
+        let folder = ScratchFolder::new();
+        let Some(command) = without_sync_of_new(error, &folder) else {
+            return;
+        };
+        own_program(command, |server| {
+            let warning = server.next_line();
+            assert!(
+                warning.starts_with("warning: the file system of "),
+                "{warning}"
+            );
+            assert!(warning.contains("after a power cut"), "{warning}");
+            Client::greeted(&server.address).sends_a_mail("250");
+            assert_eq!(names(&folder.path().join("mail/new")).len(), 1);
+        });
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_new_that_fails_to_sync_is_refused_at_start() {
+    ours_only(|| {
+        let folder = ScratchFolder::new();
+        let Some(mut command) = without_sync_of_new("EIO", &folder) else {
+            return;
+        };
+        let output = command.output().unwrap();
+        let shown = String::from_utf8(output.stderr).unwrap();
+        assert!(shown.starts_with("error: cannot store mail in "), "{shown}");
+        let new = folder.path().join("mail/new");
+        let problem = format!("cannot sync {}: ", new.display());
+        assert!(shown.contains(&problem), "{shown}");
+        assert_eq!(output.status.code(), Some(1), "{shown}");
     });
 }

@@ -49,10 +49,11 @@ fn the_conversation_in_the_documentation_is_true() {
 
 #[test]
 fn the_limits_of_the_documentation_are_those_of_the_code() {
+    use smtp_from_scratch::command::MAX_AUTH_LINE;
     use smtp_from_scratch::patience::LEAST_DATA_RATE;
     use smtp_from_scratch::settings::*;
     use smtp_from_scratch::stages::{stage08_maildir, stage09_limits};
-    use smtp_from_scratch::wire::*;
+    use smtp_from_scratch::wire::MAX_COMMAND_LINE;
 
     let table = include_str!("../src/stages/stage09_limits.rs");
     for (what, limit) in [
@@ -159,7 +160,7 @@ fn a_message_that_keeps_coming_may_take_longer_than_the_timeout() {
         let mut client = Client::within_data(server.address);
         // 1.2 seconds at 50,000 octets a second.
         for _ in 0..60 {
-            client.says(&[&[b'x'; 998][..], b"\r\n"].concat());
+            client.says(&[b"X: ", &[b'x'; 995][..], b"\r\n"].concat());
             client.hears_nothing_for(Duration::from_millis(20));
         }
         client.says(b".\r\n");
@@ -382,7 +383,7 @@ fn from_another_machine_only_crlf_ends_a_line() {
         S: 250 ...
         C: DATA
         S: 354 ...
-        C: b"Hello Bob.\n.\nMAIL FROM:<admin@example.org>\r\n.\r\n"
+        C: b"Hello: Bob.\n.\nMAIL FROM:<admin@example.org>\r\n.\r\n"
         S: 250 ...
         C: b"QUIT\n"
         {the client closes its side}
@@ -395,7 +396,7 @@ fn from_another_machine_only_crlf_ends_a_line() {
             let stored = server.stored_messages();
             assert_eq!(stored.len(), 1);
             let message = stored[0].escape_ascii().to_string();
-            assert_eq!(message, r"Hello Bob.\n.\nMAIL FROM:<admin@example.org>\n");
+            assert_eq!(message, r"Hello: Bob.\n.\nMAIL FROM:<admin@example.org>\n");
         });
     });
 }
@@ -469,5 +470,92 @@ fn control_characters_reach_neither_the_terminal_nor_a_reply() {
                 .collect();
             assert!(raw.is_empty(), "{raw:?} in {text:?}");
         }
+    });
+}
+
+#[test]
+fn the_argument_of_rcpt_is_checked_before_the_recipient() {
+    let longest = format!("C: RCPT TO:<{}@{}>\n", "l".repeat(64), "d".repeat(180));
+    let accepted = format!("{longest}S: 250 ...\n").repeat(268);
+    plays_once(
+        by_default,
+        &greeted(&format!(
+            "
+            C: MAIL FROM:<>
+            S: 250 ...
+            {accepted}
+            {longest}
+            S: 452 ...
+            {{a syntax error is one, however many recipients there are}}
+            C: RCPT TO:<bad>
+            S: 501 ...
+            C: RCPT TO:
+            S: 501 ...
+            C: RCPT TO:<bob@example.com> FOO=1
+            S: 555 ...
+            "
+        )),
+    );
+    plays_once(
+        ours_is_example_com,
+        &greeted(
+            "
+            C: MAIL FROM:<>
+            S: 250 ...
+            {4.1.1.11: an unknown parameter, before the question whose domain it is}
+            C: RCPT TO:<bob@elsewhere.example> FOO=1
+            S: 555 ...
+            C: RCPT TO:<bob@elsewhere.example>
+            S: 550 ...
+            ",
+        ),
+    );
+}
+
+#[test]
+fn an_http_request_ends_the_conversation() {
+    let long = format!("POST /{} HTTP/1.1", "x".repeat(600));
+    let too_long = format!("POST /{} HTTP/1.1", "x".repeat(20_000));
+    for (request, why) in [
+        ("POST / HTTP/1.1", "the usual one"),
+        ("GET / HTTP/1.0", "another method"),
+        ("OPTIONS * HTTP/1.1", "another target"),
+        ("PUT http://127.0.0.1:2525/ HTTP/1.1", "a whole URL"),
+        ("PROPFIND /x HTTP/1.1", "a rare method"),
+        ("NOOP / HTTP/1.1", "a method with the name of a command"),
+        (&long, "longer than a command"),
+        (&too_long, "longer than any line"),
+    ] {
+        plays_with(
+            9..,
+            by_default,
+            &format!(
+                "
+                S: 220 ...
+                {{a web page can make a browser send this, with commands in its body: {why}}}
+                C: {request}
+                S: 421 localhost This is SMTP, not HTTP, closing transmission channel
+                {{the server closes the connection}}
+                "
+            ),
+        );
+    }
+}
+
+#[test]
+fn the_body_of_an_http_request_is_never_run() {
+    own_server(9, by_default, |server| {
+        let body = "HELO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n";
+        // curl sends few fields, a browser many.
+        for fields in [7, 18] {
+            let header = "User-Agent: a browser\r\n".repeat(fields);
+            let mut client = Client::connected(server.address);
+            client.says(format!("POST / HTTP/1.1\r\n{header}\r\n{body}").as_bytes());
+            client.hears_codes(&["220", "421"]);
+            let mut rest = String::new();
+            client.0.read_to_string(&mut rest).unwrap();
+            assert_eq!(rest, "");
+        }
+        assert_eq!(server.stored(), Some(Vec::new()));
     });
 }

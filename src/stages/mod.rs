@@ -1,6 +1,6 @@
 //! The table of stages: number, name, title, and how to run each.
 
-use crate::server::Converse;
+use crate::connection::Converse;
 
 pub mod stage01_echo;
 pub mod stage02_greeting;
@@ -17,7 +17,7 @@ pub mod stage09_limits;
 pub struct Stage {
     /// The chapter's number, from 1.
     pub number: usize,
-    /// The name by which `--stage` knows it.
+    /// The name that `--stage` takes.
     pub name: &'static str,
     /// What the stage adds, in a few words.
     pub title: &'static str,
@@ -25,7 +25,7 @@ pub struct Stage {
     pub converse: Converse,
 }
 
-/// Every stage there is, in order.
+/// All stages, in order.
 pub const STAGES: &[Stage] = &[
     Stage {
         number: 1,
@@ -72,7 +72,7 @@ pub const STAGES: &[Stage] = &[
     Stage {
         number: 8,
         name: "maildir",
-        title: "the mail is kept",
+        title: "the mail is stored",
         converse: |connection| stage03_commands::converse(connection, stage08_maildir::answer),
     },
     Stage {
@@ -83,7 +83,7 @@ pub const STAGES: &[Stage] = &[
     },
 ];
 
-/// The stage that `text` names, by number (`4`) or by name (`mail`).
+/// Finds a stage by its number (`4`) or its name (`mail`).
 ///
 /// ```
 /// use smtp_from_scratch::stages;

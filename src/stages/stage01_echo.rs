@@ -13,32 +13,31 @@
 //! {the server closes the connection}
 //! ```
 //!
-//! To try it: `cargo run -- --stage 1`, and in another terminal `nc localhost 2525`. Ctrl-C ends
+//! To try it: `cargo run -- --stage 1`, and in another terminal `nc 127.0.0.1 2525`. Ctrl-C ends
 //! either.
 //!
 //! What the quick version gets wrong:
 //!
 //! - **Taking one read for one message.** TCP carries bytes in order and knows no messages: the
 //!   line that a client wrote at once may arrive in two reads, and two lines may arrive in one. A
-//!   server that answers each *read* works on the desk and fails on the network. What makes a
-//!   message here is the line end, so this server reads up to the line end.
+//!   server that answers each *read* works on the desk and fails on the network. Here a line end
+//!   makes a message, so this server reads up to the line end.
 //! - **Holding a line until it ends.** A client that never ends its line would fill the memory. A
 //!   line is therefore held up to [`LONGEST_PIECE`] octets (the RFC's word for bytes of eight bits); a
 //!   longer one comes back in pieces, and still as one line.
-//! - **Expecting text.** A client may send any byte. What was received as bytes is sent back as bytes;
-//!   turning it into a `String` would end the conversation at the first `é` in Latin-1.
+//! - **Expecting text.** A client may send any byte, and bytes are sent back as bytes. Turning them
+//!   into a `String` would end the conversation at the first `é` in Latin-1.
 //! - **Ending the loop at the first error.** A client that breaks off, or an accept that fails, is
 //!   daily business. It ends that client's thread, not the server.
 //!
 //! SMTP runs over exactly such a two-way stream of bytes (RFC 5321, 2.1), and its lines end in
-//! CR LF (2.3.8). Here the line end is whatever follows the line.
+//! CR LF (2.3.8). An echo sends back the line end that it received.
 //!
 //! The chapter, with every piece explained: [docs/01-echo.md](../../../../../docs/01-echo.md).
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use crate::server::Connection;
-use crate::transcript::without_secrets;
+use crate::connection::Connection;
 
 /// How much of a line is held in memory, in octets.
 pub const LONGEST_PIECE: usize = 1024;
@@ -48,13 +47,13 @@ const PREFIX: &[u8] = b"Server says: ";
 /// Echoes lines until the client leaves.
 ///
 /// # Errors
-/// Those of the connection.
-pub fn converse(connection: Connection) -> io::Result<()> {
+/// The connection broke.
+pub fn converse(mut connection: Connection) -> io::Result<()> {
     let stream = &connection.stream;
-    let transcript = &connection.transcript;
+    let transcript = &mut connection.transcript;
     let input = BufReader::with_capacity(LONGEST_PIECE, stream);
     echo(input, stream, |prefix, line| {
-        let line = without_secrets(line.trim_ascii_end());
+        let line = transcript.without_secrets(line.trim_ascii_end());
         transcript.client(line);
         transcript.server(&[prefix, line].concat());
     })?;
@@ -62,8 +61,9 @@ pub fn converse(connection: Connection) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends each line from `input` back to `output` with a prefix in front, and shows `show` both, the
-/// prefix and the line with its end.
+/// Sends each line from `input` back to `output` with a prefix in front.
+///
+/// `show` gets the prefix and the line with its end, after they were sent.
 ///
 /// ```
 /// use smtp_from_scratch::stages::stage01_echo::echo;
@@ -74,7 +74,7 @@ pub fn converse(connection: Connection) -> io::Result<()> {
 /// ```
 ///
 /// # Errors
-/// Those of `input` and `output`.
+/// `input` or `output` broke.
 pub fn echo(
     mut input: impl BufRead,
     mut output: impl Write,
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_come_back_as_they_went() {
+    fn bytes_beyond_text_come_back_as_they_went() {
         assert_eq!(echoed(b"\xff\0\xc3\n"), b"Server says: \xff\0\xc3\n");
     }
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_conversation_is_answered_with_nothing() {
+    fn a_client_that_says_nothing_hears_nothing() {
         assert_eq!(echoed(b""), b"");
     }
 }

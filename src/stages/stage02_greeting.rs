@@ -12,7 +12,7 @@
 //! ```
 //!
 //! That is as far as a real mail program gets here: it has its greeting, it says `EHLO`, and it
-//! waits for an answer that comes in the next stage. What it says is on the server's terminal.
+//! waits for an answer that comes in the next stage. Its words are on the server's terminal.
 //!
 //! What the quick version gets wrong:
 //!
@@ -20,10 +20,10 @@
 //!   owes it a space and its own name as the first word (4.3.1).
 //! - **`\n` as the line end.** A reply line ends in CR LF (2.3.8, 4.2). Many clients wait for the CR.
 //! - **`println!` of what a client said.** A terminal obeys the bytes that it is shown: a stranger's
-//!   `ESC [` clears your screen, or worse. What isn't text is shown escaped; see
+//!   `ESC [` clears your screen, or worse. Anything other than text is shown escaped; see
 //!   [`crate::transcript`].
 //! - **A line without an end.** Reading a line means to hold it in memory, so it needs a limit.
-//!   [`Wire::read_line`] has one, and skips what is beyond it.
+//!   [`Wire::read_line`] has one, and skips the rest.
 //! - **Four writes for one reply.** Code, space, text and line end belong in one buffer and one
 //!   write; each write is a system call and may become a packet of its own.
 //!
@@ -31,14 +31,14 @@
 
 use std::io;
 
+use crate::connection::Connection;
 use crate::reply::Reply;
-use crate::server::Connection;
 use crate::wire::{Line, MAX_COMMAND_LINE, Wire};
 
-/// Greets, then receives and shows what the client says, and answers nothing.
+/// Greets the client, then receives and shows its lines and answers none.
 ///
 /// # Errors
-/// Those of the connection.
+/// The connection broke.
 pub fn converse(connection: Connection) -> io::Result<()> {
     let mut wire = Wire::new(connection.stream, connection.transcript);
     wire.reply(&greeting(&connection.settings.hostname))?;
@@ -47,8 +47,9 @@ pub fn converse(connection: Connection) -> io::Result<()> {
     Ok(())
 }
 
-/// 220: the first thing said, with our name as its first word (4.2, 4.3.1). `ESMTP` tells the client
-/// that EHLO is understood.
+/// Makes the 220 that a client waits for, with our name as its first word (4.2, 4.3.1).
+///
+/// `ESMTP` tells the client that EHLO is understood.
 ///
 /// ```
 /// use smtp_from_scratch::stages::stage02_greeting::greeting;

@@ -24,30 +24,29 @@
 //! From here on order matters, and 503 says that a command came out of order (4.1.4).
 //! A command that is refused changes nothing: the session is where it was.
 //!
-//! The path itself follows a grammar (4.1.2), which is [`crate::path`]; behind it may stand
-//! parameters, [`crate::parameter`], and 555 refuses those that EHLO didn't offer (4.1.1.11).
+//! The path itself follows a grammar (4.1.2), which is [`crate::path`]. Parameters may follow it
+//! ([`crate::parameter`]), and 555 refuses those that EHLO didn't offer (4.1.1.11).
 //!
 //! What the quick version gets wrong:
 //!
 //! - **`split(':')[1]`.** It panics on `MAIL` without a colon. A tutorial's server that dies of one
 //!   short line from a stranger is the rule, not the exception.
 //! - **Removing `<` and `>` wherever they are.** `"a>b"@example.org` is an address. So is
-//!   `<@relay.example:ada@example.org>`, where the mailbox begins after the colon: what stands
-//!   before it is an old *source route*.
+//!   `<@relay.example:ada@example.org>`, where the mailbox begins after the colon: the part before
+//!   it is an old *source route*.
+//! - **Refusing addresses that exist.** A list's address for bounces is longer than 64 octets, a
+//!   container is called `my_project_web_1`, and some phones have two dots in a row.
 //! - **No sender, no mail.** `MAIL FROM:<>` is the null reverse-path. Every bounce (a report that a
 //!   mail couldn't be delivered) has it, so that bounces don't bounce for ever (4.5.5).
-//! - **A second MAIL replaces the first.** It must be refused, and the first stands (4.1.4).
+//! - **A second MAIL replaces the first.** It must be refused, and the first stays (4.1.4).
 //!
 //! The chapter, with every piece explained: [docs/04-mail.md](../../../../../docs/04-mail.md).
 
-use std::io;
-use std::ops::ControlFlow;
-
 use crate::command::{Command, Verb};
-use crate::mail::Mail;
+use crate::mail::Envelope;
 use crate::parameter;
 use crate::path;
-use crate::reply::{self, Reply};
+use crate::reply::{self, Failure, Reply};
 use crate::session::Session;
 use crate::stages::stage03_commands;
 
@@ -57,26 +56,24 @@ pub const NEED_HELO: Reply = Reply::new(503, "HELO or EHLO first");
 /// 503: MAIL while a transaction is open.
 pub const MAIL_IS_OPEN: Reply = Reply::new(503, "A mail is already open");
 
-/// 501: the argument doesn't begin with the word that the command needs.
+/// 501: an argument that doesn't begin with `FROM:`.
 pub const NEED_FROM: Reply = Reply::new(501, "It goes MAIL FROM:<user@example.org>");
 
 /// Answers MAIL.
 ///
 /// # Errors
-/// Those of the connection.
-pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlow<()>> {
+/// The command is refused.
+pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure> {
     match command.verb {
         Verb::Mail => {
             let greeted = session.client_name.is_some();
-            // Accepted or refused, the client gets the reply.
-            let (Ok(reply) | Err(reply)) = mail(greeted, &mut session.mail, command.argument);
-            session.reply(&reply)
+            Ok(mail(greeted, &mut session.transaction, command.argument)?)
         }
         _ => stage03_commands::answer(session, command),
     }
 }
 
-/// Opens a transaction in `transaction`, if the client may and the argument is sound.
+/// Opens a transaction, if the client may and its argument is valid.
 ///
 /// ```
 /// use smtp_from_scratch::stages::stage04_mail::{MAIL_IS_OPEN, mail};
@@ -88,25 +85,28 @@ pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlo
 /// ```
 ///
 /// # Errors
-/// The refusal. `transaction` is as it was.
-pub fn mail(greeted: bool, transaction: &mut Option<Mail>, argument: &str) -> Result<Reply, Reply> {
+/// The refusal. The transaction is as it was.
+pub fn mail(
+    greeted: bool,
+    transaction: &mut Option<Envelope>,
+    argument: &str,
+) -> Result<Reply, Reply> {
     if !greeted {
         return Err(NEED_HELO);
     }
     if transaction.is_some() {
         return Err(MAIL_IS_OPEN);
     }
-    let (reverse_path, parameters) =
-        path::reverse_path(after_word("FROM:", argument).ok_or(NEED_FROM)?)?;
+    let (path, parameters) = path::reverse_path(after_word("FROM:", argument).ok_or(NEED_FROM)?)?;
     parameter::none_offered(parameters)?;
-    *transaction = Some(Mail {
-        reverse_path: reverse_path.mailbox.to_string(),
-        ..Mail::default()
+    *transaction = Some(Envelope {
+        reverse_path: path.mailbox.to_string(),
+        forward_paths: Vec::new(),
     });
     Ok(reply::OK)
 }
 
-/// What follows `word` in `argument`, if the argument begins with it, in any case (2.4).
+/// Returns what follows `word`, if the argument begins with it, in any case (2.4).
 pub fn after_word<'a>(word: &str, argument: &'a str) -> Option<&'a str> {
     let (start, rest) = argument.split_at_checked(word.len())?;
     start.eq_ignore_ascii_case(word).then_some(rest)
@@ -121,7 +121,7 @@ mod tests {
     fn begun(argument: &str) -> Option<String> {
         let mut transaction = None;
         let _ = mail(true, &mut transaction, argument);
-        transaction.map(|mail| mail.reverse_path)
+        transaction.map(|envelope| envelope.reverse_path)
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_mail_begins_nothing() {
+    fn a_refused_mail_command_opens_nothing() {
         for (bad, refusal) in [
             ("", NEED_FROM),
             ("FROM", NEED_FROM),
@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn order_is_checked_before_the_argument() {
         assert_eq!(mail(false, &mut None, ""), Err(NEED_HELO));
-        let mut open = Some(Mail::default());
+        let mut open = Some(Envelope::default());
         assert_eq!(mail(true, &mut open, ""), Err(MAIL_IS_OPEN));
-        assert_eq!(open, Some(Mail::default()));
+        assert_eq!(open, Some(Envelope::default()));
     }
 }

@@ -19,7 +19,7 @@
 //! S: 250 OK
 //! ```
 //!
-//! The refused recipient left the other two standing. `<Postmaster>` is the one mailbox without a
+//! The refused recipient left the other one as it was. `<Postmaster>` is the only mailbox without a
 //! domain: every mail server has one, in upper and lower case alike (4.1.1.3, 4.5.1).
 //!
 //! The recipients come from here and from nowhere else. The `To:` and `Cc:` that people see are part
@@ -27,9 +27,9 @@
 //!
 //! What the quick version gets wrong:
 //!
-//! - **Keeping one recipient.** `to = address` instead of `to.push(address)`: the last one gets the
-//!   mail, and the others were promised it with a 250.
-//! - **250 before MAIL.** Then a mail comes into being that nobody sent (3.3: 503).
+//! - **Remembering one recipient.** `to = address` instead of `to.push(address)`: the last one gets
+//!   the mail, and the others were promised it with a 250.
+//! - **250 before MAIL.** It would make a mail that nobody sent (3.3: 503).
 //! - **`<>` as a recipient.** The null path is for senders (4.1.2).
 //! - **No limit.** Every recipient is memory that a stranger fills. Beyond the limit the reply is 452,
 //!   "later", and those accepted before stay accepted: the client delivers the rest with another
@@ -37,72 +37,88 @@
 //!
 //! The chapter, with every piece explained: [docs/05-rcpt.md](../../../../../docs/05-rcpt.md).
 
-use std::io;
-use std::ops::ControlFlow;
-
 use crate::command::{Command, Verb};
-use crate::mail::Mail;
+use crate::mail::Envelope;
 use crate::parameter;
-use crate::path;
-use crate::reply::{self, Reply};
+use crate::path::{self, Path};
+use crate::reply::{self, Failure, Reply};
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::stages::stage04_mail::{self, after_word};
 
-/// 503: a recipient before there is a mail.
+/// 503: a recipient before there is a transaction.
 pub const NEED_MAIL: Reply = Reply::new(503, "MAIL first");
 
-/// 501: the argument doesn't begin with the word that the command needs.
+/// 501: an argument that doesn't begin with `TO:`.
 pub const NEED_TO: Reply = Reply::new(501, "It goes RCPT TO:<user@example.org>");
 
 /// 452: one more than `--max-recipients` (4.5.3.1.10).
 pub const TOO_MANY_RECIPIENTS: Reply = Reply::new(452, "Too many recipients");
 
+/// Decides whether a valid path may be a recipient. The error is the refusal for the client.
+pub type Admit = fn(&Settings, &Envelope, &Path) -> Result<(), Reply>;
+
 /// Answers RCPT.
 ///
 /// # Errors
-/// Those of the connection.
-pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlow<()>> {
+/// The command is refused.
+pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure> {
     match command.verb {
         Verb::Rcpt => {
-            let max_recipients = session.settings.max_recipients;
-            // Accepted or refused, the client gets the reply.
-            let (Ok(reply) | Err(reply)) =
-                rcpt(session.mail.as_mut(), command.argument, max_recipients);
-            session.reply(&reply)
+            let transaction = session.transaction.as_mut();
+            Ok(rcpt(
+                transaction,
+                &session.settings,
+                command.argument,
+                anyone,
+            )?)
         }
         _ => stage04_mail::answer(session, command),
     }
 }
 
-/// Adds a recipient to the transaction, if there is one and the argument is sound.
+/// Adds a recipient to the transaction, if the argument is valid and `admit` allows it.
 ///
 /// ```
-/// use smtp_from_scratch::mail::Mail;
-/// use smtp_from_scratch::stages::stage05_rcpt::{NEED_MAIL, rcpt};
+/// use smtp_from_scratch::mail::Envelope;
+/// use smtp_from_scratch::settings::Settings;
+/// use smtp_from_scratch::stages::stage05_rcpt::{NEED_MAIL, anyone, rcpt};
 ///
-/// assert_eq!(rcpt(None, "TO:<bob@example.com>", 100), Err(NEED_MAIL));
+/// let settings = Settings::default();
+/// assert_eq!(rcpt(None, &settings, "TO:<bob@example.com>", anyone), Err(NEED_MAIL));
 ///
-/// let mut mail = Mail::default();
-/// assert_eq!(rcpt(Some(&mut mail), "TO:<bob@example.com>", 100).unwrap().code, 250);
-/// assert!(mail.forward_paths.iter().eq(["bob@example.com"]));
+/// let mut envelope = Envelope::default();
+/// let reply = rcpt(Some(&mut envelope), &settings, "TO:<bob@example.com>", anyone);
+/// assert_eq!(reply.unwrap().code, 250);
+/// assert_eq!(envelope.forward_paths, ["bob@example.com"]);
 /// ```
 ///
 /// # Errors
-/// The refusal. The recipients are as they were.
+/// The refusal: for the order, for the argument, and then what `admit` says. The recipients are as
+/// they were.
 pub fn rcpt(
-    transaction: Option<&mut Mail>,
+    transaction: Option<&mut Envelope>,
+    settings: &Settings,
     argument: &str,
-    max_recipients: usize,
+    admit: Admit,
 ) -> Result<Reply, Reply> {
-    let mail = transaction.ok_or(NEED_MAIL)?;
-    let (forward_path, parameters) =
-        path::forward_path(after_word("TO:", argument).ok_or(NEED_TO)?)?;
+    let envelope = transaction.ok_or(NEED_MAIL)?;
+    let (path, parameters) = path::forward_path(after_word("TO:", argument).ok_or(NEED_TO)?)?;
     parameter::none_offered(parameters)?;
-    if mail.forward_paths.len() >= max_recipients {
+    admit(settings, envelope, &path)?;
+    envelope.forward_paths.push(path.mailbox.to_string());
+    Ok(reply::OK)
+}
+
+/// Admits anyone, as long as there are not too many.
+///
+/// # Errors
+/// 452: the transaction has [`Settings::max_recipients`] already.
+pub fn anyone(settings: &Settings, envelope: &Envelope, _: &Path) -> Result<(), Reply> {
+    if envelope.forward_paths.len() >= settings.max_recipients {
         return Err(TOO_MANY_RECIPIENTS);
     }
-    mail.forward_paths.push(forward_path.mailbox);
-    Ok(reply::OK)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -111,10 +127,19 @@ mod tests {
     use crate::parameter::UNKNOWN_PARAMETER;
     use crate::path::NO_PATH;
 
+    fn at_most(max_recipients: usize) -> Settings {
+        Settings {
+            max_recipients,
+            ..Settings::default()
+        }
+    }
+
     #[test]
-    fn a_refused_recipient_leaves_the_others_standing() {
-        let mut mail = Mail::default();
-        assert_eq!(rcpt(Some(&mut mail), "TO:<a@b.c>", 2), Ok(reply::OK));
+    fn a_refused_recipient_leaves_the_others_as_they_were() {
+        let settings = at_most(2);
+        let mut envelope = Envelope::default();
+        let mut add = |argument: &str| rcpt(Some(&mut envelope), &settings, argument, anyone);
+        assert_eq!(add("TO:<a@b.c>"), Ok(reply::OK));
         for (bad, refusal) in [
             ("", NEED_TO),
             ("FROM:<a@b.c>", NEED_TO),
@@ -122,22 +147,23 @@ mod tests {
             ("TO:<>", NO_PATH),
             ("TO:<a@b.c> NOTIFY=NEVER", UNKNOWN_PARAMETER),
         ] {
-            assert_eq!(rcpt(Some(&mut mail), bad, 2), Err(refusal), "{bad}");
+            assert_eq!(add(bad), Err(refusal), "{bad}");
         }
-        assert_eq!(rcpt(Some(&mut mail), "to: <d@e.f>", 2), Ok(reply::OK));
-        assert!(mail.forward_paths.iter().eq(["a@b.c", "d@e.f"]));
+        assert_eq!(add("to: <d@e.f>"), Ok(reply::OK));
+        assert_eq!(envelope.forward_paths, ["a@b.c", "d@e.f"]);
     }
 
     #[test]
-    fn one_recipient_too_many_is_452() {
-        let mut mail = Mail::default();
+    fn a_recipient_over_the_limit_is_refused_with_452_after_501_and_555() {
+        let settings = at_most(100);
+        let mut envelope = Envelope::default();
+        let mut add = |argument: &str| rcpt(Some(&mut envelope), &settings, argument, anyone);
         for _ in 0..100 {
-            assert_eq!(rcpt(Some(&mut mail), "TO:<a@b.c>", 100), Ok(reply::OK));
+            assert_eq!(add("TO:<a@b.c>"), Ok(reply::OK));
         }
-        assert_eq!(
-            rcpt(Some(&mut mail), "TO:<a@b.c>", 100),
-            Err(TOO_MANY_RECIPIENTS)
-        );
-        assert_eq!(mail.forward_paths.len(), 100);
+        assert_eq!(add("TO:<a@b.c>"), Err(TOO_MANY_RECIPIENTS));
+        assert_eq!(add("TO:<bad>"), Err(NO_PATH));
+        assert_eq!(add("TO:<a@b.c> FOO=1"), Err(UNKNOWN_PARAMETER));
+        assert_eq!(envelope.forward_paths.len(), 100);
     }
 }

@@ -1,6 +1,6 @@
 //! Stage 7: RSET, NOOP and QUIT. The tutorial's finished server.
 //!
-//! Three small commands complete the set that a server must have (RFC 5321, 4.5.1), but for VRFY,
+//! Three small commands complete the set that a server must have (RFC 5321, 4.5.1), except for VRFY,
 //! which asks about a mailbox and still gets its 502.
 //!
 //! ```smtp
@@ -26,7 +26,7 @@
 //! {the server closes the connection}
 //! ```
 //!
-//! - RSET forgets the transaction and nothing else: the client need not say HELO again (4.1.1.5).
+//! - RSET drops the transaction and nothing else: the client need not say HELO again (4.1.1.5).
 //! - NOOP does nothing, at any time, and lets a client see that the server is there (4.1.1.9).
 //! - QUIT is the only polite end: the server says 221, with its name first, and closes (4.1.1.10).
 //!   Until then a client may send as many mails as it likes over one connection.
@@ -43,37 +43,32 @@
 //!
 //! The chapter, with every piece explained: [docs/07-quit.md](../../../../../docs/07-quit.md).
 
-use std::io;
-use std::ops::ControlFlow;
-
 use crate::command::{Command, Verb};
-use crate::reply::{self, Reply};
+use crate::reply::{self, Failure, Reply};
 use crate::session::Session;
 use crate::stages::stage06_data;
 
 /// Answers RSET, NOOP and QUIT.
 ///
 /// # Errors
-/// Those of the connection.
-pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlow<()>> {
+/// The command is refused.
+pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure> {
     match command.verb {
-        Verb::Rset if command.argument.is_empty() => {
-            session.mail = None;
-            session.reply(&reply::OK)
-        }
-        Verb::Noop => session.reply(&reply::OK),
-        Verb::Quit if command.argument.is_empty() => {
-            let goodbye = closing(&session.settings.hostname);
-            session.wire.reply(&goodbye)?;
-            Ok(ControlFlow::Break(()))
-        }
         // 4.3.2: an argument where none is specified.
-        Verb::Rset | Verb::Quit => session.reply(&reply::NO_ARGUMENT_TAKEN),
+        Verb::Rset | Verb::Quit if !command.argument.is_empty() => {
+            Err(reply::NO_ARGUMENT_TAKEN.into())
+        }
+        Verb::Rset => {
+            session.transaction = None;
+            Ok(reply::OK)
+        }
+        Verb::Noop => Ok(reply::OK),
+        Verb::Quit => Ok(closing(&session.settings.hostname)),
         _ => stage06_data::answer(session, command),
     }
 }
 
-/// 221: the last thing said, with our name as its first word (4.2.3).
+/// Makes the 221 that ends a conversation, with our name as its first word (4.2.3).
 ///
 /// ```
 /// use smtp_from_scratch::stages::stage07_quit::closing;

@@ -1,4 +1,4 @@
-//! Stage 8: the mail is kept.
+//! Stage 8: the mail is stored.
 //!
 //! A 250 at the end of DATA is a promise: from here on the mail is the server's, and it must not be
 //! lost because of anything short of the loss of the disk (RFC 5321, 4.2.5, 6.1). So the mail is
@@ -26,9 +26,10 @@
 //! ```
 //!
 //! The file is one of a Maildir ([`crate::maildir`]), and on top of the message it has the trace
-//! header of 4.4 ([`crate::trace`]). DATA is answered anew here: the stage that introduced it
+//! header of 4.4 ([`crate::trace`]). DATA gets another way to receive: the stage that introduced it
 //! collects the whole message in memory, and twenty clients with 25 MB each make that half a
-//! gigabyte. Here each block goes from the wire to the file, whatever the message's size.
+//! gigabyte. Here each block goes from the wire to the file, whatever the message's size. The file
+//! is made before the 354, so a client hears of a full disk before it sends anything.
 //!
 //! What the quick version gets wrong:
 //!
@@ -40,8 +41,10 @@
 //!   and renamed: a rename happens at once or not at all.
 //! - **A file name made of what the client said.** `../../.ssh/authorized_keys` is a fine address
 //!   to some.
-//! - **The disk is full, and the session dies**, or says 250. It is 452, and the client tries again
-//!   later.
+//! - **The disk is full, and the session dies**, or says 250. The answer is 452, and the client
+//!   tries again later.
+//! - **Our fields on top of a message that has none.** `Hello Bob` would be one more of them, and
+//!   mail programs would see no body. An empty line goes between.
 //! - **The message in memory**, times the number of clients.
 //! - **`Return-Path` from the `From:` of the letter.** It is the envelope's sender, and empty for a
 //!   bounce.
@@ -50,20 +53,18 @@
 //! [docs/08-maildir.md](../../../../../docs/08-maildir.md).
 
 use std::io::{self, ErrorKind};
-use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::command::{Command, Verb};
-use crate::header;
-use crate::mail::Mail;
+use crate::header::{self, Section};
+use crate::mail::Envelope;
 use crate::maildir::{Draft, Maildir};
-use crate::reply::{self, Reply};
+use crate::reply::{self, Failure, Reply};
 use crate::session::Session;
-use crate::stages::stage06_data::{self, NOT_KEPT, TOO_MUCH_MAIL_DATA};
+use crate::stages::stage06_data::{self, NOT_STORED, START_MAIL_INPUT, TOO_MUCH_MAIL_DATA};
 use crate::stages::stage07_quit;
-use crate::trace::{self, Arrival};
-use crate::transcript::{self, Transcript, printable};
+use crate::trace::{self, Arrival, Protocol};
+use crate::transcript::{Transcript, printable};
 use crate::wire::LineEnd;
 
 /// The longest header section of a message, in octets. Mail programs read all of it at once, so one
@@ -84,113 +85,171 @@ pub const TOO_MUCH_HEADER: Reply = Reply::new(552, "Too much header");
 pub const MAIL_GOES_IN_CIRCLES: Reply =
     Reply::new(554, "Too many Received fields, this mail goes in circles");
 
-/// How much of a message is kept in memory to be shown, in octets.
+/// How much of a message is held in memory to be shown, in octets.
 const SHOWN_BEGINNING: usize = 16 * 1024;
 
 /// Answers DATA.
 ///
 /// # Errors
-/// Those of the connection; that the client left within the message is one of them.
-pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlow<()>> {
+/// The command or the message is refused, or the connection broke.
+pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure> {
     match command.verb {
         Verb::Data => stage06_data::data(session, command, store),
         _ => stage07_quit::answer(session, command),
     }
 }
 
-/// Writes the message to the Maildir while it comes in, and says 250 when it is safe there.
-fn store(session: &mut Session, mut mail: Mail, line_end: LineEnd) -> io::Result<Reply> {
-    let settings = Arc::clone(&session.settings);
-    let mut draft = match &settings.maildir {
-        Some(maildir) => begin(maildir, &mail, session).map(Some),
-        None => Ok(None),
-    };
-    let mut section = header::Section::default();
-    let mut size: usize = 0;
-    let is_shown = session.wire.transcript().is_shown();
-    let received = stage06_data::read_message(&mut session.wire, line_end, |content| {
-        size += content.len();
-        if is_shown {
-            let room = SHOWN_BEGINNING - mail.message.len();
-            let shown = &content[..content.len().min(room)];
-            mail.message.extend_from_slice(shown);
-        }
-        let added = match &mut draft {
-            Ok(_) if size > settings.max_size => Err(TOO_MUCH_MAIL_DATA),
-            Ok(draft) => add(content, draft.as_mut(), &mut section),
-            Err(refusal) => Err(refusal.clone()),
-        };
-        if let Err(refusal) = &added {
-            // With its draft goes its file, and others have the room.
-            draft = Err(refusal.clone());
-        }
-        added
+/// Stores the message in the Maildir while it comes in, and says 250 when it is safe there.
+///
+/// # Errors
+/// The message is refused, before the 354 or after it, or the connection broke.
+pub fn store(
+    session: &mut Session,
+    envelope: Envelope,
+    line_end: LineEnd,
+) -> Result<Reply, Failure> {
+    let mut incoming = Incoming::begin(session, envelope)?;
+    session.wire.reply(&START_MAIL_INPUT)?;
+    stage06_data::read_message(&mut session.wire, line_end, |content| {
+        incoming.take(content)
     })?;
-    let transcript = session.wire.transcript();
-    let finished = received.and(draft).and_then(|draft| {
-        transcript.mail(&mail);
-        draft.map_or(Ok(reply::OK), |draft| deliver(draft, transcript))
-    });
-    if finished.is_ok() {
-        // A client that delivers mail is forgiven its mistakes (chapter 9).
-        session.refusals = 0;
-    }
-    // Kept or not, the client gets the reply.
-    let (Ok(reply) | Err(reply)) = finished;
-    Ok(reply)
+    Ok(incoming.deliver()?)
 }
 
-/// A draft with the trace header on top.
-fn begin<'maildir>(
-    maildir: &'maildir Maildir,
-    mail: &Mail,
-    session: &Session,
-) -> Result<Draft<'maildir>, Reply> {
-    let mut draft = maildir.draft().map_err(not_kept)?;
+/// A message on its way into the Maildir.
+struct Incoming {
+    envelope: Envelope,
+    transcript: Transcript,
+    max_size: usize,
+    /// The file. There is none with `--discard`, and none after a refusal.
+    draft: Option<Draft>,
+    /// The size so far in octets.
+    size: usize,
+    section: Section,
+    /// The first line, as long as it isn't complete.
+    first_line: Option<Vec<u8>>,
+    /// The beginning of the message, if it will be shown.
+    shown: Vec<u8>,
+}
+
+impl Incoming {
+    /// Begins the file, with the trace header on top.
+    fn begin(session: &Session, envelope: Envelope) -> Result<Incoming, Reply> {
+        let transcript = session.wire.transcript().clone();
+        let draft = match &session.settings.maildir {
+            Some(maildir) => {
+                let begun = begin_draft(maildir, session, &envelope);
+                Some(begun.map_err(|error| not_stored(&transcript, &error))?)
+            }
+            None => None,
+        };
+        Ok(Incoming {
+            envelope,
+            transcript,
+            max_size: session.settings.max_size,
+            draft,
+            size: 0,
+            section: Section::default(),
+            first_line: Some(Vec::new()),
+            shown: Vec::new(),
+        })
+    }
+
+    /// Takes a piece of the message, cut anywhere. A refusal removes the file and frees the space.
+    fn take(&mut self, content: &[u8]) -> Result<(), Reply> {
+        let taken = self.add(content);
+        if taken.is_err() {
+            self.draft = None;
+        }
+        taken
+    }
+
+    fn add(&mut self, content: &[u8]) -> Result<(), Reply> {
+        self.size += content.len();
+        if self.size > self.max_size {
+            return Err(TOO_MUCH_MAIL_DATA);
+        }
+        if self.transcript.is_shown() {
+            let room = SHOWN_BEGINNING - self.shown.len();
+            let shown = &content[..content.len().min(room)];
+            self.shown.extend_from_slice(shown);
+        }
+        let Some(mut beginning) = self.first_line.take() else {
+            return self.add_to_section(content);
+        };
+        beginning.extend_from_slice(content);
+        if !beginning.contains(&b'\n') && beginning.len() <= header::MAX_LINE {
+            self.first_line = Some(beginning);
+            return Ok(());
+        }
+        self.add_beginning(&beginning)
+    }
+
+    /// Adds the first line. Before one that isn't a field, an empty line ends our own header.
+    fn add_beginning(&mut self, beginning: &[u8]) -> Result<(), Reply> {
+        if !header::begins_with_section(beginning) {
+            self.section.end();
+            self.write(b"\r\n")?;
+        }
+        self.add_to_section(beginning)
+    }
+
+    fn add_to_section(&mut self, content: &[u8]) -> Result<(), Reply> {
+        self.section.read(content);
+        within_limits(&self.section)?;
+        self.write(content)
+    }
+
+    fn write(&mut self, content: &[u8]) -> Result<(), Reply> {
+        match &mut self.draft {
+            Some(draft) => draft
+                .write(content)
+                .map_err(|error| not_stored(&self.transcript, &error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the message safe, and promises that it is.
+    fn deliver(mut self) -> Result<Reply, Reply> {
+        if let Some(beginning) = self.first_line.take() {
+            self.add_beginning(&beginning)?;
+        }
+        let transcript = self.transcript;
+        transcript.message(&self.envelope, &self.shown);
+        let Some(draft) = self.draft else {
+            return Ok(reply::OK);
+        };
+        let queued = format!("OK, queued as {}", draft.id());
+        let delivered = draft.deliver();
+        let path = delivered.map_err(|error| not_stored(&transcript, &error))?;
+        let path = path.to_string_lossy();
+        transcript.narrate(format_args!("stored in: {}", printable(path.as_bytes())));
+        Ok(Reply::with_text(250, queued))
+    }
+}
+
+/// Makes the file and writes the trace header to it, so that a full disk is noticed now.
+fn begin_draft(maildir: &Maildir, session: &Session, envelope: &Envelope) -> io::Result<Draft> {
+    let mut draft = maildir.draft()?;
     let arrival = Arrival {
         client_name: session.client_name.as_deref().unwrap_or_default(),
         peer: session.peer,
         hostname: &session.settings.hostname,
-        protocol: session.protocol,
+        protocol: match session.esmtp {
+            true => Protocol::Esmtp,
+            false => Protocol::Smtp,
+        },
         id: draft.id(),
         time: SystemTime::now(),
     };
-    let trace = trace::header(mail, &arrival);
-    draft.write(trace.as_bytes()).map_err(not_kept)?;
+    let trace = trace::header(envelope, &arrival);
+    draft.write(trace.as_bytes())?;
+    draft.flush()?;
     Ok(draft)
 }
 
-/// Adds a piece of the message to the draft, if there is one, and the header section may grow by
-/// it.
-fn add(
-    content: &[u8],
-    draft: Option<&mut Draft>,
-    section: &mut header::Section,
-) -> Result<(), Reply> {
-    // A message that begins with a space has no header. Its first line would continue ours.
-    let continues_ours = section.length() == 0 && matches!(content, [b' ' | b'\t', ..]);
-    section.read(content);
-    within_limits(section)?;
-    let Some(draft) = draft else {
-        return Ok(());
-    };
-    if continues_ours {
-        draft.write(b"\r\n").map_err(not_kept)?;
-    }
-    draft.write(content).map_err(not_kept)
-}
-
-/// Makes the mail safe, and promises that it is.
-fn deliver(draft: Draft, transcript: &Transcript) -> Result<Reply, Reply> {
-    let queued = format!("OK, queued as {}", draft.id());
-    let path = draft.deliver().map_err(not_kept)?;
-    let path = path.to_string_lossy();
-    transcript.narrate(format_args!("kept in:   {}", printable(path.as_bytes())));
-    Ok(Reply::with_text(250, queued))
-}
-
-/// Whether the header section may be as it is.
-fn within_limits(section: &header::Section) -> Result<(), Reply> {
+/// Says whether the header section may be as it is.
+fn within_limits(section: &Section) -> Result<(), Reply> {
     if section.length() > MAX_HEADER_SECTION {
         return Err(TOO_MUCH_HEADER);
     }
@@ -200,22 +259,28 @@ fn within_limits(section: &header::Section) -> Result<(), Reply> {
     Ok(())
 }
 
-/// Tells the operator that a mail can't be kept, and gives what the client hears. The client tries
-/// again later, so whatever it is may be mended by then.
+/// Reports to the operator that a message can't be stored, and returns the refusal for the client.
+fn not_stored(transcript: &Transcript, error: &io::Error) -> Reply {
+    transcript.error(format_args!("the message cannot be stored: {error}"));
+    refusal_for(error.kind())
+}
+
+/// Returns the refusal for an error of the file system.
+///
+/// The client tries again later, so whatever it is may be mended by then.
 ///
 /// ```
-/// use smtp_from_scratch::stages::stage06_data::NOT_KEPT;
-/// use smtp_from_scratch::stages::stage08_maildir::{NO_STORAGE, not_kept};
-/// use std::io;
+/// use smtp_from_scratch::stages::stage06_data::NOT_STORED;
+/// use smtp_from_scratch::stages::stage08_maildir::{NO_STORAGE, refusal_for};
+/// use std::io::ErrorKind;
 ///
-/// assert_eq!(not_kept(io::ErrorKind::StorageFull.into()), NO_STORAGE);
-/// assert_eq!(not_kept(io::ErrorKind::NotFound.into()), NOT_KEPT);
+/// assert_eq!(refusal_for(ErrorKind::StorageFull), NO_STORAGE);
+/// assert_eq!(refusal_for(ErrorKind::NotFound), NOT_STORED);
 /// ```
-pub fn not_kept(error: io::Error) -> Reply {
-    transcript::error(format_args!("a mail could not be kept: {error}"));
-    match error.kind() {
+pub fn refusal_for(error: ErrorKind) -> Reply {
+    match error {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => NO_STORAGE,
-        _ => NOT_KEPT,
+        _ => NOT_STORED,
     }
 }
 
@@ -224,15 +289,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_to_do_with_room_is_452_and_everything_else_451() {
+    fn a_lack_of_space_is_answered_with_452_and_everything_else_with_451() {
         for (kind, reply) in [
             (ErrorKind::StorageFull, NO_STORAGE),
             (ErrorKind::QuotaExceeded, NO_STORAGE),
             (ErrorKind::FileTooLarge, NO_STORAGE),
-            (ErrorKind::ReadOnlyFilesystem, NOT_KEPT),
-            (ErrorKind::PermissionDenied, NOT_KEPT),
+            (ErrorKind::ReadOnlyFilesystem, NOT_STORED),
+            (ErrorKind::PermissionDenied, NOT_STORED),
         ] {
-            assert_eq!(not_kept(kind.into()), reply, "{kind}");
+            assert_eq!(refusal_for(kind), reply, "{kind}");
         }
     }
 
@@ -247,11 +312,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_may_have_been_received_a_hundred_times() {
+    fn a_message_may_have_a_hundred_received_fields() {
         let mut section = header::Section::default();
         section.read("Received: from a\r\n".repeat(MAX_RECEIVED).as_bytes());
         assert_eq!(within_limits(&section), Ok(()));
-        section.read(b"Received:");
+        section.read(b"Received:\r\n");
         assert_eq!(within_limits(&section), Err(MAIL_GOES_IN_CIRCLES));
     }
 }

@@ -30,7 +30,7 @@
 //! | `Received:` fields | 100 | | 554 |
 //! | recipients of other domains | | `--domain` | 550 |
 //!
-//! The accept loop ([`crate::server`]) counts the clients, [`crate::patience`] measures the time.
+//! The accept loop counts the clients ([`crate::places`]), [`crate::patience`] measures the time.
 //! This stage says how much, and what happens then.
 //!
 //! What the quick version gets wrong:
@@ -46,26 +46,30 @@
 //!   on.
 //! - **Being kind to a bare LF.** To a person at a netcat on the same machine it is kindness. From
 //!   elsewhere it is the stuff of smuggling, and only CR LF ends a line there.
+//! - **500 to an HTTP request.** Any web page can have its reader's browser send one to
+//!   `127.0.0.1:2525`, with SMTP commands in its body. After 500 these would be run. A request line
+//!   ends the conversation.
 //!
 //! The chapter, with every piece explained: [docs/09-limits.md](../../../../../docs/09-limits.md).
 
 use std::io;
-use std::net::IpAddr;
-use std::ops::ControlFlow;
 
-use crate::command::{Command, Verb};
-use crate::path;
-use crate::reply::{self, Reply};
-use crate::server::Connection;
+use crate::command::{Command, MAX_LINE, Verb};
+use crate::connection::Connection;
+use crate::mail::Envelope;
+use crate::path::Path;
+use crate::reply::{Failure, Reply, not_available};
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::stages::stage03_commands::{self, Answer};
-use crate::stages::stage04_mail::after_word;
-use crate::stages::stage05_rcpt::TOO_MANY_RECIPIENTS;
+use crate::stages::stage05_rcpt::{self, TOO_MANY_RECIPIENTS};
+use crate::stages::stage06_data;
 use crate::stages::stage08_maildir;
+use crate::wire::LineEnd;
 
 /// How many commands of a client may be refused for good before it is sent away. A client that
-/// makes so many mistakes isn't one: it guesses addresses, or speaks another protocol. (7.8, which
-/// leaves the number to us; 3.8 and 4.2.3 for the 421.)
+/// makes so many mistakes guesses addresses, or speaks another protocol. (7.8 leaves the number to
+/// us; 3.8 and 4.2.3 have the 421.)
 pub const MAX_REFUSALS: u32 = 20;
 
 /// How much of a client's recipients is remembered, in octets. The longest paths have 256, of which
@@ -73,89 +77,150 @@ pub const MAX_REFUSALS: u32 = 20;
 /// thousand of the longest, from a thousand clients, would be a quarter of a gigabyte.
 pub const MAX_FORWARD_PATHS: usize = 64 * 1024;
 
-/// 550: a recipient of another domain (3.6.2, 7.9; 5.7.1 says that it is a matter of policy, RFC
+/// 550: a recipient of another domain (3.6.2, 7.9). 5.7.1 says that it is a matter of policy (RFC
 /// 3463).
 pub const NOT_OUR_DOMAIN: Reply =
     Reply::new(550, "5.7.1 Not a domain of ours, and we do not relay");
 
-/// The conversation with one client, who may be anybody, answered by `answer`.
+/// Holds the conversation with a client who may be anybody, answered by `answer`.
 ///
 /// # Errors
-/// Those of the connection.
+/// The connection broke.
 pub fn converse(connection: Connection, answer: Answer) -> io::Result<()> {
     let mut session = Session::new(connection);
-    session.max_refusals = MAX_REFUSALS;
-    session.wire.set_timeout(session.settings.timeout)?;
-    if !may_end_lines_with_lf(session.peer) {
-        session.wire.end_lines_by_the_letter();
+    session.wire.stream().limit(session.settings.timeout)?;
+    // A plain netcat ends its lines in LF. On this machine it is nearly always a person or an
+    // application; a relay that is here ends its DATA in CR LF.
+    if !session.peer.is_loopback() {
+        session.wire.require_crlf();
+        let transcript = session.wire.transcript();
+        transcript.narrate(format_args!("only CR LF ends a line of this client"));
     }
-    match stage03_commands::talk(&mut session, answer) {
+    match stage03_commands::talk(&mut session, answer, exchange) {
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             session.wire.transcript().narrate(format_args!("{error}"));
-            let hostname = &session.settings.hostname;
-            session
-                .wire
-                .reply(&reply::not_available(hostname, "You took too long"))?;
-            session.wire.close()
+            let too_slow = not_available(&session.settings.hostname, "You took too long");
+            session.wire.reply(&too_slow)?;
+            session.wire.close(stage03_commands::LONGEST_GOODBYE)
         }
         ended => ended,
     }
 }
 
-/// Refuses recipients of other domains, and leaves everything else to the stages below.
+/// Holds one exchange within the timeout, and counts the refusals.
+///
+/// A client with too many of them hears 421, and so does one that speaks HTTP.
 ///
 /// # Errors
-/// Those of the connection.
-pub fn answer(session: &mut Session, command: &Command) -> io::Result<ControlFlow<()>> {
-    match (command.verb, &session.mail) {
-        (Verb::Rcpt, Some(_)) if !is_ours(command.argument, &session.settings.domains) => {
-            session.reply(&NOT_OUR_DOMAIN)
+/// The connection broke, or the client took too long.
+pub fn exchange(
+    session: &mut Session,
+    line: &mut Vec<u8>,
+    answer: Answer,
+) -> io::Result<Option<Reply>> {
+    session.wire.stream().expect_line();
+    let Some(reply) = stage03_commands::exchange(session, line, answer)? else {
+        return Ok(None);
+    };
+    let hostname = &session.settings.hostname;
+    if is_http_request(line) {
+        return Ok(Some(not_available(hostname, "This is SMTP, not HTTP")));
+    }
+    if reply.code >= 500 {
+        session.refusals += 1;
+    }
+    if session.refusals < MAX_REFUSALS || reply.ends_conversation() {
+        return Ok(Some(reply));
+    }
+    session.wire.reply(&reply)?;
+    Ok(Some(not_available(hostname, "Too many errors")))
+}
+
+/// Answers RCPT and DATA with the limits of this stage.
+///
+/// # Errors
+/// The command or the message is refused, or the connection broke.
+pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure> {
+    match command.verb {
+        Verb::Rcpt => {
+            let transaction = session.transaction.as_mut();
+            let argument = command.argument;
+            Ok(stage05_rcpt::rcpt(
+                transaction,
+                &session.settings,
+                argument,
+                ours,
+            )?)
         }
-        (Verb::Rcpt, Some(mail)) if mail.forward_paths.octets() > MAX_FORWARD_PATHS => {
-            session.reply(&TOO_MANY_RECIPIENTS)
-        }
+        Verb::Data => stage06_data::data(session, command, receive),
         _ => stage08_maildir::answer(session, command),
     }
 }
 
-/// Whether the argument of RCPT names a recipient of one of these `domains`, in any case.
-/// `<Postmaster>` is everywhere at home (4.5.1). Without domains everybody is; and what is no path
-/// at all is for the stage of RCPT to refuse.
+/// Admits recipients of our domains, as long as there is room for them.
 ///
-/// ```
-/// use smtp_from_scratch::stages::stage09_limits::is_ours;
-///
-/// let domains = ["example.com".to_string()];
-/// assert!(is_ours("TO:<bob@Example.COM>", &domains));
-/// assert!(!is_ours("TO:<bob@mail.example.com>", &domains));
-/// assert!(is_ours("TO:<bob@mail.example.com>", &[]));
-/// ```
-pub fn is_ours(argument: &str, domains: &[String]) -> bool {
-    let path = after_word("TO:", argument).map(path::forward_path);
-    let Some(Ok((path, _))) = path else {
-        return true;
-    };
-    match path.mailbox.rsplit_once('@') {
-        Some((_, domain)) if !domains.is_empty() => {
-            domains.iter().any(|ours| ours.eq_ignore_ascii_case(domain))
-        }
-        _ => true,
+/// # Errors
+/// 550: another domain. 452: too many, or too many octets of them.
+pub fn ours(settings: &Settings, envelope: &Envelope, path: &Path) -> Result<(), Reply> {
+    if !is_ours(path, &settings.domains) {
+        return Err(NOT_OUR_DOMAIN);
     }
+    let octets: usize = envelope.forward_paths.iter().map(String::len).sum();
+    if octets > MAX_FORWARD_PATHS {
+        return Err(TOO_MANY_RECIPIENTS);
+    }
+    stage05_rcpt::anyone(settings, envelope, path)
 }
 
-/// Whether this client may end its lines as a plain netcat does. It must be on this machine: nearly
-/// always a person or an application. (A relay that is here ends its DATA in CR LF.)
-fn may_end_lines_with_lf(peer: IpAddr) -> bool {
-    peer.is_loopback()
+/// Says whether a path belongs to one of these `domains`, in any case.
+///
+/// `<Postmaster>` belongs to every server (4.5.1). Without domains every path is ours.
+fn is_ours(path: &Path, domains: &[String]) -> bool {
+    let is_path_s = |ours: &String| ours.eq_ignore_ascii_case(path.domain);
+    domains.is_empty() || path.domain.is_empty() || domains.iter().any(is_path_s)
+}
+
+/// Receives a message within its own time, and forgives a client that delivers one its mistakes.
+fn receive(session: &mut Session, envelope: Envelope, line_end: LineEnd) -> Result<Reply, Failure> {
+    let max_size = session.settings.max_size;
+    session.wire.stream().expect_message(max_size);
+    let reply = stage08_maildir::store(session, envelope, line_end)?;
+    session.refusals = 0;
+    Ok(reply)
+}
+
+/// Says whether a line is the first of an HTTP request (RFC 9112, section 3), whatever its method.
+///
+/// The last word of such a line is the version. Of an overlong line the last word is unknown; there
+/// the second word tells, a path or a URL.
+///
+/// ```
+/// use smtp_from_scratch::stages::stage09_limits::is_http_request;
+///
+/// assert!(is_http_request(b"POST / HTTP/1.1"));
+/// assert!(!is_http_request(b"NOOP HTTP/1.1"));
+/// ```
+pub fn is_http_request(line: &[u8]) -> bool {
+    let mut words = line.trim_ascii().split(|&byte| byte == b' ');
+    let target = words.nth(1).unwrap_or_default();
+    let version = words.next_back().unwrap_or_default();
+    let is_overlong = line.len() == MAX_LINE;
+    version.starts_with(b"HTTP/")
+        || is_overlong && (target.starts_with(b"/") || target.starts_with(b"http"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::path;
 
     #[test]
-    fn only_a_domain_of_ours_is_ours() {
+    fn only_the_domains_given_are_ours() {
         let domains = ["example.com".to_string(), "[192.0.2.1]".to_string()];
+        let is_ours = |text: &str| {
+            let (path, _) = path::forward_path(text).unwrap();
+            is_ours(&path, &domains)
+        };
         for ours in [
             "<bob@example.com>",
             "bob@EXAMPLE.com",
@@ -163,14 +228,12 @@ mod tests {
             "<bob@[192.0.2.1]>",
             "<@relay.example:bob@example.com>",
             "<postMASTER>",
-            // No paths.
-            "<bob>",
-            "",
         ] {
-            assert!(is_ours(&format!("TO:{ours}"), &domains), "{ours}");
+            assert!(is_ours(ours), "{ours}");
         }
         for other in [
             "<bob@example.org>",
+            "<bob@mail.example.com>",
             "<bob@example.com.evil.example>",
             "<bob@badexample.com>",
             "<\"bob@example.com\"@example.org>",
@@ -178,7 +241,40 @@ mod tests {
             "<@example.com:bob@example.org>",
             "<bob@[192.0.2.2]>",
         ] {
-            assert!(!is_ours(&format!("TO:{other}"), &domains), "{other}");
+            assert!(!is_ours(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn without_domains_every_recipient_is_ours() {
+        let (path, _) = path::forward_path("<bob@anywhere.example>").unwrap();
+        assert!(is_ours(&path, &[]));
+    }
+
+    #[test]
+    fn an_http_request_is_recognized_by_its_version_or_its_overlong_target() {
+        let overlong = |start: &str| {
+            let mut line = start.to_string();
+            line.push_str(&"x".repeat(MAX_LINE - start.len()));
+            line
+        };
+        for (line, expected) in [
+            ("GET / HTTP/1.1", true),
+            ("OPTIONS * HTTP/1.0", true),
+            ("CONNECT 127.0.0.1:2525 HTTP/1.1", true),
+            ("PRI * HTTP/2.0", true),
+            // A method may have any name.
+            ("MAIL /FROM:<a@b.c> HTTP/1.1", true),
+            (&overlong("POST /"), true),
+            (&overlong("GET http://127.0.0.1:2525/"), true),
+            (&overlong("AUTH PLAIN "), false),
+            ("NOOP / is a path", false),
+            ("HTTP/1.1", false),
+            ("HTTP/1.1 200 OK", false),
+            ("GET HTTP/1.1", false),
+            ("", false),
+        ] {
+            assert_eq!(is_http_request(line.as_bytes()), expected, "{:.40}", line);
         }
     }
 }

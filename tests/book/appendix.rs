@@ -9,9 +9,10 @@ use crate::support::project::{code, read, sources};
 
 /// The reasons that the server gives with 421.
 const REASONS: &[&str] = &[
-    "Too many connections", // instead of the greeting
-    "You took too long",    // nothing came in time
-    "Too many errors",      // after a refusal
+    "Too many connections",   // instead of the greeting
+    "You took too long",      // nothing came in time
+    "Too many errors",        // after a refusal
+    "This is SMTP, not HTTP", // to a request line
 ];
 
 /// A reply code and its text.

@@ -11,7 +11,7 @@ use crate::support::program::Server;
 use crate::support::target::Target;
 
 /// The label before the path of a stored message.
-const STORED: &str = "{kept in:   ";
+const STORED: &str = "{stored in: ";
 
 /// Returns whether a line stands for lines of output that are left out.
 pub fn is_output_gap(line: &str) -> bool {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use smtp_from_scratch::header::begins_with_section;
 use smtp_from_scratch::mail::Mail;
 use smtp_from_scratch::maildir::Maildir;
 
@@ -140,9 +141,14 @@ impl StoredFile {
     }
 }
 
-/// Converts a message to the line ends of a file: LF.
-pub fn with_lf(message: &[u8]) -> Vec<u8> {
+/// Converts a message to the form that it has in a file, below the trace header.
+///
+/// A line ends in LF. An empty line separates the trace header from a message without a header.
+pub fn as_in_a_file(message: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
+    if !begins_with_section(message) {
+        text.push(b'\n');
+    }
     for (at, &byte) in message.iter().enumerate() {
         if byte != b'\r' || message.get(at + 1) != Some(&b'\n') {
             text.push(byte);

@@ -22,7 +22,7 @@ use std::process::Command;
 use conversation::Conversation;
 use player::{SPLITS, Split, play};
 use program::Server;
-use smtp_from_scratch::mail::Mail;
+use smtp_from_scratch::mail::{Envelope, Mail};
 use smtp_from_scratch::settings::Settings;
 use target::{Target, started, targets};
 
@@ -159,23 +159,21 @@ fn list(mails: &[String]) -> String {
 fn shown(mail: &Mail) -> String {
     format!(
         "from <{}> for {:?}: b\"{}\"",
-        mail.reverse_path,
-        mail.forward_paths.iter().collect::<Vec<_>>(),
+        mail.envelope.reverse_path,
+        mail.envelope.forward_paths,
         mail.message.escape_ascii()
     )
 }
 
 /// Makes a mail to expect.
 pub fn mail(reverse_path: &str, forward_paths: &[&str], message: &[u8]) -> Mail {
-    let mut mail = Mail {
-        reverse_path: reverse_path.to_string(),
+    Mail {
+        envelope: Envelope {
+            reverse_path: reverse_path.to_string(),
+            forward_paths: forward_paths.iter().map(|path| path.to_string()).collect(),
+        },
         message: message.to_vec(),
-        ..Mail::default()
-    };
-    for mailbox in forward_paths {
-        mail.forward_paths.push(mailbox);
     }
-    mail
 }
 
 /// Makes the mail of a session that [`preamble::addressed`] opens.

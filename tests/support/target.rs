@@ -10,12 +10,13 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use smtp_from_scratch::connection::{Connection, Converse};
 use smtp_from_scratch::mail::Mail;
-use smtp_from_scratch::server::{self, Connection, Converse};
+use smtp_from_scratch::server;
 use smtp_from_scratch::settings::Settings;
 use smtp_from_scratch::stages::STAGES;
 
-use super::maildir::{ScratchMaildir, StoredFile, with_lf};
+use super::maildir::{ScratchMaildir, StoredFile, as_in_a_file};
 use super::zoo::{self, Mistake};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -83,11 +84,11 @@ impl Target {
 
     /// Returns a mail as this server stores it.
     ///
-    /// In a file a line ends in LF.
+    /// In a file it differs a little.
     pub fn as_stored(&self, mail: &Mail) -> Mail {
         let mut mail = mail.clone();
         if let Mails::InMaildir(_) = self.mails {
-            mail.message = with_lf(&mail.message);
+            mail.message = as_in_a_file(&mail.message);
         }
         mail
     }
@@ -127,7 +128,8 @@ pub fn start_for_other_machines() -> Target {
 
 /// Makes every attempt to store a mail fail, up to stage 7.
 pub fn stores_nothing(settings: &mut Settings) {
-    settings.keep = Box::new(|_, _| Err(io::Error::other("on purpose, in a test")));
+    let (inbox, _) = channel();
+    settings.inbox = Some(inbox);
 }
 
 fn start_behind(number: usize, adjust: impl FnOnce(&mut Settings), converse: Converse) -> Target {
@@ -142,13 +144,7 @@ fn start_behind(number: usize, adjust: impl FnOnce(&mut Settings), converse: Con
         Mails::InMaildir(maildir)
     } else {
         let (sender, mails) = channel();
-        let sender = Mutex::new(sender);
-        settings.keep = Box::new(move |mail, _| {
-            let sender = sender.lock().expect("nobody panics with the lock");
-            // After the test nobody receives any more.
-            let _ = sender.send(mail.clone());
-            Ok(())
-        });
+        settings.inbox = Some(sender);
         Mails::Sent(Mutex::new(mails))
     };
     adjust(&mut settings);

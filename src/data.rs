@@ -1,0 +1,286 @@
+//! The end-of-data machine: where a message ends, and which of its bytes are content (chapter 6).
+
+use crate::wire::LineEnd;
+
+/// Finds the end of the message and takes off the stuffed dots.
+///
+/// It reads block by block, wherever the network has cut:
+///
+/// ```text
+/// after        "."     CR      LF          another byte
+/// LineStart    Dot     Cr      Text *      Text
+/// Text         Text    Cr      Text *      Text
+/// Cr           Text    Cr      LineStart   Text
+/// Dot          Text    DotCr   Text **     Text          the dot was stuffing: dropped
+/// DotCr        Text    Cr      End         Text          the same, and the CR was content
+/// ```
+///
+/// The table is for a DATA command that ended in CR LF: an LF without its CR is a byte like any other,
+/// and no message can be smuggled. After one that ended in a bare LF, an LF alone ends a line:
+/// `*` is LineStart then, and `**` is End.
+///
+/// ```
+/// use smtp_from_scratch::data::DataReader;
+/// use smtp_from_scratch::wire::LineEnd;
+///
+/// let mut reader = DataReader::new(LineEnd::CrLf);
+/// let mut message = Vec::new();
+/// let wire = b"Hi\r\n..\n.\n\r\n.\r\nQUIT\r\n";
+/// let used = reader.read(wire, |content| message.extend_from_slice(content));
+/// assert!(reader.at_end());
+/// assert_eq!(message, b"Hi\r\n.\n.\n\r\n");
+/// assert_eq!(&wire[used..], b"QUIT\r\n");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct DataReader {
+    state: State,
+    line_end: LineEnd,
+}
+
+/// The meaning of the last bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A line end, or nothing yet: the next byte begins a line.
+    LineStart,
+    /// Something within a line.
+    Text,
+    /// A CR within a line.
+    Cr,
+    /// A dot at the start of a line. It is held back: it is stuffing, or half of an end.
+    Dot,
+    /// A dot at the start of a line and a CR. Both are held back.
+    DotCr,
+    /// The end of the message.
+    End,
+}
+
+impl DataReader {
+    /// Makes a reader for the message after a DATA command that ended in `line_end`.
+    pub fn new(line_end: LineEnd) -> DataReader {
+        DataReader {
+            state: State::LineStart,
+            line_end,
+        }
+    }
+
+    /// Says whether the end of the message has been read.
+    pub fn at_end(&self) -> bool {
+        self.state == State::End
+    }
+
+    /// Reads `block`, the next bytes from the wire.
+    ///
+    /// The message's own bytes among them go to `content`, in order and in pieces as large as
+    /// possible. Returns how many bytes were used: the whole block, or up to the end of the message
+    /// and with it.
+    pub fn read(&mut self, block: &[u8], mut content: impl FnMut(&[u8])) -> usize {
+        use State::{Cr, Dot, DotCr, End, LineStart, Text};
+
+        let bare_lf = self.line_end == LineEnd::Lf;
+        let first_of_line_end = if bare_lf { b'\n' } else { b'\r' };
+        // The start of the content that has not been handed on yet.
+        let mut pending = 0;
+        let mut at = 0;
+        while at < block.len() && self.state != End {
+            if self.state == Text {
+                // Within a line nothing can happen before the line end.
+                at += find(first_of_line_end, &block[at..]);
+                if at == block.len() {
+                    break;
+                }
+            }
+            let byte = block[at];
+            self.state = match (self.state, byte) {
+                (LineStart, b'.') => {
+                    content(&block[pending..at]);
+                    pending = at + 1;
+                    Dot
+                }
+                (Dot, b'\r') => {
+                    pending = at + 1;
+                    DotCr
+                }
+                (DotCr, b'\n') => End,
+                (Dot, b'\n') if bare_lf => End,
+                (Cr, b'\n') => LineStart,
+                (_, b'\n') if bare_lf => LineStart,
+                (before, _) => {
+                    if before == DotCr {
+                        content(b"\r");
+                    }
+                    if byte == b'\r' { Cr } else { Text }
+                }
+            };
+            at += 1;
+        }
+        if self.state != End {
+            content(&block[pending..]);
+        }
+        at
+    }
+}
+
+/// Returns the index of the first `byte` in `block`, or the length of the block.
+///
+/// The compiler turns the test of 32 bytes, which has no early exit, into a few vector
+/// instructions.
+fn find(byte: u8, block: &[u8]) -> usize {
+    let absent = |chunk: &&[u8]| {
+        !chunk
+            .iter()
+            .fold(false, |found, &other| found | (other == byte))
+    };
+    let skipped = 32 * block.chunks_exact(32).take_while(absent).count();
+    let rest = &block[skipped..];
+    skipped
+        + rest
+            .iter()
+            .position(|&other| other == byte)
+            .unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads `wire` in blocks of `block_size`. Returns the message and the rest, if it has an end.
+    fn read(wire: &[u8], line_end: LineEnd, block_size: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+        let mut reader = DataReader::new(line_end);
+        let mut message = Vec::new();
+        let mut at = 0;
+        while !reader.at_end() && at < wire.len() {
+            let block = &wire[at..wire.len().min(at + block_size)];
+            at += reader.read(block, |content| message.extend_from_slice(content));
+        }
+        reader.at_end().then(|| (message, wire[at..].to_vec()))
+    }
+
+    fn assert_read(wire: &[u8], line_end: LineEnd, message: &[u8], rest: &[u8]) {
+        for block_size in [1, 2, 3, 5, 32, 33, wire.len().max(1)] {
+            let expected = Some((message.to_vec(), rest.to_vec()));
+            let found = read(wire, line_end, block_size);
+            let shown = wire.escape_ascii();
+            assert_eq!(found, expected, "{shown} in blocks of {block_size}");
+        }
+    }
+
+    fn assert_no_end(wire: &[u8], line_end: LineEnd) {
+        for block_size in [1, 2, 3, wire.len()] {
+            let shown = wire.escape_ascii();
+            assert_eq!(read(wire, line_end, block_size), None, "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_message_ends_at_a_line_with_one_dot() {
+        assert_read(
+            b"Hi\r\n.\r\nQUIT\r\n",
+            LineEnd::CrLf,
+            b"Hi\r\n",
+            b"QUIT\r\n",
+        );
+        assert_read(b".\r\n", LineEnd::CrLf, b"", b"");
+        assert_read(b"\r\n.\r\n", LineEnd::CrLf, b"\r\n", b"");
+    }
+
+    #[test]
+    fn the_first_dot_of_a_line_is_taken_off() {
+        assert_read(
+            b"..\r\n.x\r\n...\r\na.\r\n.\rb\r\n.\r\n",
+            LineEnd::CrLf,
+            b".\r\nx\r\n..\r\na.\r\n\rb\r\n",
+            b"",
+        );
+        assert_read(b"..\n.x\n.\n", LineEnd::Lf, b".\nx\n", b"");
+    }
+
+    #[test]
+    fn after_a_crlf_data_command_no_other_line_end_makes_an_end() {
+        for smuggled in [
+            &b"x\n.\n"[..],
+            b"x\n.\r\n",
+            b"x\r.\r",
+            b"x\r.\r\n",
+            b"x\r\n.\n",
+            b"x\r\n.\r",
+            b"x\r\n.\r\r\n",
+            b"x\r\n\0.\r\n",
+            b"x\n\n.\n\n",
+            b"x\n\r.\n\r",
+        ] {
+            assert_no_end(smuggled, LineEnd::CrLf);
+        }
+        assert_read(
+            b"a\n.\nb\n.\r\nc\r\n.\r\n",
+            LineEnd::CrLf,
+            b"a\n.\nb\n.\r\nc\r\n",
+            b"",
+        );
+        assert_read(b"\r\n.\r\r\n.\r\n", LineEnd::CrLf, b"\r\n\r\r\n", b"");
+        assert_read(b".\n.\r\n\r\n.\r\n", LineEnd::CrLf, b"\n.\r\n\r\n", b"");
+    }
+
+    #[test]
+    fn after_an_lf_data_command_either_line_end_makes_an_end() {
+        for end in [&b"x\n.\n"[..], b"x\n.\r\n", b"x\r\n.\n", b"x\r\n.\r\n"] {
+            let message = &end[..end.iter().position(|&byte| byte == b'.').unwrap()];
+            assert_read(&[end, b"QUIT\n"].concat(), LineEnd::Lf, message, b"QUIT\n");
+        }
+        assert_no_end(b"x\r.\r", LineEnd::Lf);
+        assert_no_end(b"x\n.\r", LineEnd::Lf);
+        assert_read(b".\rx\n.\n", LineEnd::Lf, b"\rx\n", b"");
+    }
+
+    #[test]
+    fn every_byte_is_content() {
+        let all: Vec<u8> = (0..=255).filter(|byte| !b"\r\n".contains(byte)).collect();
+        let wire = [&all[..], b"\r\n", &all, b"\r\n.\r\n"].concat();
+        assert_read(&wire, LineEnd::CrLf, &wire[..wire.len() - 3], b"");
+    }
+
+    /// Reads by the rule in the slowest and plainest way: splits into lines, looks at each.
+    fn by_lines(wire: &[u8], line_end: LineEnd) -> Option<(Vec<u8>, Vec<u8>)> {
+        let mut message = Vec::new();
+        let mut rest = wire;
+        loop {
+            let is_end = |at: &usize| {
+                rest[*at] == b'\n' && (line_end == LineEnd::Lf || rest[..*at].ends_with(b"\r"))
+            };
+            let (line, after) = rest.split_at((0..rest.len()).find(is_end)? + 1);
+            rest = after;
+            match line {
+                b".\r\n" => return Some((message, rest.to_vec())),
+                b".\n" if line_end == LineEnd::Lf => return Some((message, rest.to_vec())),
+                _ => message.extend_from_slice(line.strip_prefix(b".").unwrap_or(line)),
+            }
+        }
+    }
+
+    #[test]
+    fn every_short_sequence_of_line_ends_and_dots_is_read_by_the_rule() {
+        let alphabet = b"\r\n.x";
+        for code in 0..4_usize.pow(8) {
+            let wire: Vec<u8> = (0..8)
+                .map(|place| alphabet[code >> (2 * place) & 3])
+                .collect();
+            for line_end in [LineEnd::CrLf, LineEnd::Lf] {
+                let expected = by_lines(&wire, line_end);
+                let shown = wire.escape_ascii();
+                assert_eq!(read(&wire, line_end, 8), expected, "{shown} {line_end:?}");
+                assert_eq!(read(&wire, line_end, 1), expected, "{shown} {line_end:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_is_found_wherever_it_stands() {
+        for length in 0..100 {
+            let mut block = vec![b'x'; length];
+            assert_eq!(find(b'\r', &block), length);
+            for at in (0..length).rev() {
+                block[at] = b'\r';
+                assert_eq!(find(b'\r', &block), at);
+            }
+        }
+    }
+}
