@@ -63,10 +63,11 @@ struct Flag {
     name: &'static str,
     /// The name of its value in the usage, for a flag that takes one.
     value: Option<&'static str>,
-    /// The first stage at which it has a meaning.
+    /// The first stage that knows it; before that it is a warning.
     from_stage: usize,
-    /// Its description in the usage, and the default value if there is one to be told.
+    /// Its description in the usage.
     help: &'static str,
+    /// Its default value in the usage; empty if there is none.
     default: fn() -> String,
     /// Sets what the flag says; the value is empty for a flag that takes none. The error is the end
     /// of a sentence that begins with the flag's name.
@@ -128,7 +129,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "--max-size",
         value: Some("BYTES"),
-        from_stage: 1,
+        from_stage: 6,
         help: "the largest message accepted",
         default: || DEFAULT_MAX_SIZE.to_string(),
         set: |serve, value| at_least_one(value).map(|value| serve.settings.max_size = value),
@@ -136,7 +137,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "--max-recipients",
         value: Some("N"),
-        from_stage: 1,
+        from_stage: 5,
         help: "the most recipients of a message",
         default: || DEFAULT_MAX_RECIPIENTS.to_string(),
         set: |serve, value| at_least_one(value).map(|value| serve.settings.max_recipients = value),
@@ -171,7 +172,7 @@ const FLAGS: &[Flag] = &[
     },
 ];
 
-/// Arguments that make no sense, in one sentence that names the one at fault.
+/// A sentence that names the argument at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageError(pub String);
 
@@ -181,9 +182,9 @@ impl fmt::Display for UsageError {
     }
 }
 
-/// Runs the program on its arguments, given without its own name. Serving ends only by an error.
+/// Runs the program on its arguments, given without its own name.
 ///
-/// The exit code is 0 after `--help` and `--version`, 2 for arguments that make no sense, 1 for a
+/// Serving ends only by an error. The exit code is 0 after `--help` and `--version`, 2 for arguments that make no sense, 1 for a
 /// server that can't start.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match parse(arguments) {
@@ -210,7 +211,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Prints to a terminal that may be gone already (`--help | head -1`).
+/// Prints to a terminal that may be gone (`--help | head -1`).
 fn print(text: &str) -> ExitCode {
     let _ = io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
@@ -284,7 +285,7 @@ fn find(name: &str) -> Result<&'static Flag, UsageError> {
     })
 }
 
-/// Checks the flags that were given against each other and against the stage.
+/// Checks the given flags against each other and against the stage.
 fn check_together(given: &[&Flag], serve: &mut Serve) -> Result<(), UsageError> {
     let is_given = |name: &str| given.iter().any(|flag| flag.name == name);
     if is_given("--discard") && is_given("--maildir") {
@@ -372,7 +373,7 @@ pub fn usage() -> String {
     text
 }
 
-/// Describes a flag: what it does, from which stage on, and the default.
+/// Describes a flag: its effect, its first stage, its default.
 fn description(flag: &Flag) -> String {
     let mut notes = Vec::new();
     if flag.from_stage > 1 {
@@ -388,7 +389,7 @@ fn description(flag: &Flag) -> String {
     }
 }
 
-/// Puts a flag and its description into lines of at most 80 columns.
+/// Breaks the description of a flag into lines of 80 columns.
 fn usage_lines(name: &str, description: &str) -> String {
     const INDENT: usize = 25;
     let mut text = String::new();

@@ -20,8 +20,9 @@ pub const LINE_TOO_LONG: Reply = Reply::new(500, "Line too long");
 /// invalid character" (2.4). Control characters are ASCII and no better.
 pub const INVALID_CHARACTER: Reply = Reply::new(500, "Syntax error - invalid character");
 
-/// The commands of RFC 5321 and AUTH (RFC 4954). A server that can't do one of them yet
-/// still knows it: that makes the difference between 502 and 500 (4.2.4).
+/// The commands of RFC 5321, and AUTH (RFC 4954).
+///
+/// A server that can't do one of them yet still knows it: it answers 502 and not 500 (4.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // The names are the protocol's own.
 pub enum Verb {
@@ -40,7 +41,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Finds the verb that `word` spells, in upper, lower or mixed case (2.4).
+    /// Finds the verb that `word` spells, in any case (2.4).
     pub fn parse(word: &str) -> Option<Verb> {
         const VERBS: [(&str, Verb); 12] = [
             ("HELO", Verb::Helo),
@@ -62,7 +63,7 @@ impl Verb {
             .map(|(_, verb)| *verb)
     }
 
-    /// The longest line of this command in octets, CRLF included.
+    /// Returns the longest line of this command in octets, CRLF included.
     pub fn max_line(self) -> usize {
         match self {
             Verb::Auth => MAX_AUTH_LINE,
@@ -100,8 +101,8 @@ impl<'line> Command<'line> {
     ///
     /// # Errors
     /// 500: an unknown verb, an empty line, a byte outside printable ASCII, a line too long for its
-    /// command. For a bad byte in a command, 4.1.2 would have 501 and 2.4 has 500; ours is seen
-    /// before the command is known.
+    /// command. For a bad byte, 4.1.2 asks for 501 and 2.4 for 500; we look at the bytes before we
+    /// know the command.
     pub fn parse(line: &'line [u8], line_end: LineEnd) -> Result<Command<'line>, Reply> {
         let text = std::str::from_utf8(line).map_err(|_| INVALID_CHARACTER)?;
         let text = text.trim_matches([' ', '\t']);

@@ -20,7 +20,7 @@ pub struct Connection {
     pub settings: Arc<Settings>,
 }
 
-/// A stage's server: the whole conversation with one client, from its first byte to its last.
+/// A stage's server: the whole conversation with one client.
 ///
 /// An error means that the connection broke. It ends this client's thread; the server goes on.
 pub type Converse = fn(Connection) -> io::Result<()>;

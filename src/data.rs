@@ -1,6 +1,9 @@
-//! The end-of-data machine: where a message ends, and which of its bytes are content (chapter 6).
+//! The message on the wire: where it ends, and which of its bytes are content (chapter 6).
 
-use crate::wire::LineEnd;
+use std::io;
+
+use crate::reply::{Failure, Reply};
+use crate::wire::{LineEnd, Wire};
 
 /// Finds the end of the message and takes off the stuffed dots.
 ///
@@ -55,7 +58,7 @@ enum State {
 }
 
 impl DataReader {
-    /// Makes a reader for the message after a DATA command that ended in `line_end`.
+    /// Makes a reader for a message whose DATA command ended in `line_end`.
     pub fn new(line_end: LineEnd) -> DataReader {
         DataReader {
             state: State::LineStart,
@@ -120,7 +123,7 @@ impl DataReader {
     }
 }
 
-/// Returns the index of the first `byte` in `block`, or the length of the block.
+/// Finds the first `byte` in `block`. Returns its index, or the length.
 ///
 /// The compiler turns the test of 32 bytes, which has no early exit, into a few vector
 /// instructions.
@@ -139,11 +142,116 @@ fn find(byte: u8, block: &[u8]) -> usize {
             .unwrap_or(rest.len())
 }
 
+/// Reads a message off the wire and hands its content to `take`, in pieces.
+///
+/// # Errors
+/// `take` refused the message; its rest has then been read and dropped. Or the connection broke. A
+/// client that leaves within its message has broken the connection.
+pub fn read_message(
+    wire: &mut Wire,
+    line_end: LineEnd,
+    mut take: impl FnMut(&[u8]) -> Result<(), Reply>,
+) -> Result<(), Failure> {
+    let mut reader = MessageReader::new(line_end);
+    let mut taken = Ok(());
+    while !reader.at_end() {
+        reader.read_block(wire, |content| {
+            if taken.is_ok() {
+                taken = take(content);
+            }
+        })?;
+        if let Err(refusal) = taken {
+            return Err(drain(wire, reader, refusal));
+        }
+    }
+    reader.show_size(wire);
+    Ok(())
+}
+
+/// Reads the rest of a refused message and drops it.
+///
+/// Otherwise its lines would be run as commands.
+fn drain(wire: &mut Wire, mut reader: MessageReader, refusal: Reply) -> Failure {
+    while !reader.at_end() {
+        if let Err(error) = reader.read_block(wire, |_| ()) {
+            // We lost patience (chapter 9), which sends this reply together with its 421.
+            if error.kind() == io::ErrorKind::TimedOut {
+                let _ = wire.reply(&refusal);
+            }
+            return error.into();
+        }
+    }
+    reader.show_size(wire);
+    refusal.into()
+}
+
+/// Reads one message off the wire.
+struct MessageReader {
+    reader: DataReader,
+    /// Reads along as if DATA had ended in LF, to notice a client that waits in vain.
+    lenient_reader: DataReader,
+    /// The size so far in octets, line ends counted.
+    size: u64,
+}
+
+impl MessageReader {
+    fn new(line_end: LineEnd) -> MessageReader {
+        MessageReader {
+            reader: DataReader::new(line_end),
+            lenient_reader: DataReader::new(LineEnd::Lf),
+            size: 0,
+        }
+    }
+
+    fn at_end(&self) -> bool {
+        self.reader.at_end()
+    }
+
+    /// Waits for the next block, and hands its content on.
+    fn read_block(&mut self, wire: &mut Wire, mut content: impl FnMut(&[u8])) -> io::Result<()> {
+        let is_shown = wire.transcript().is_shown();
+        let block = wire.fill_data_buf()?;
+        if block.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the client left before the end of its message, which is dropped",
+            ));
+        }
+        let used = self.reader.read(block, |piece| {
+            self.size += piece.len() as u64;
+            content(piece);
+        });
+        let waits_in_vain = is_shown && !self.at_end() && self.ends_for_lf(block);
+        wire.consume(used);
+        if waits_in_vain {
+            wire.transcript().narrate(format_args!(
+                "a dot between bare LFs does not end this message: DATA ended in CR LF, so only CR LF . CR LF does"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Says whether this block ends the message for a client that speaks LF.
+    fn ends_for_lf(&mut self, block: &[u8]) -> bool {
+        if self.lenient_reader.at_end() {
+            return false;
+        }
+        self.lenient_reader.read(block, |_| ());
+        self.lenient_reader.at_end()
+    }
+
+    fn show_size(&self, wire: &Wire) {
+        let size = self.size;
+        wire.transcript()
+            .narrate(format_args!("a message of {size} octets"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Reads `wire` in blocks of `block_size`. Returns the message and the rest, if it has an end.
+    /// Reads `wire` in blocks. Returns the message and the rest.
     fn read(wire: &[u8], line_end: LineEnd, block_size: usize) -> Option<(Vec<u8>, Vec<u8>)> {
         let mut reader = DataReader::new(line_end);
         let mut message = Vec::new();
@@ -238,7 +346,7 @@ mod tests {
         assert_read(&wire, LineEnd::CrLf, &wire[..wire.len() - 3], b"");
     }
 
-    /// Reads by the rule in the slowest and plainest way: splits into lines, looks at each.
+    /// Reads by the rule in the plainest way: line by line.
     fn by_lines(wire: &[u8], line_end: LineEnd) -> Option<(Vec<u8>, Vec<u8>)> {
         let mut message = Vec::new();
         let mut rest = wire;
@@ -281,6 +389,16 @@ mod tests {
                 block[at] = b'\r';
                 assert_eq!(find(b'\r', &block), at);
             }
+        }
+    }
+
+    #[test]
+    fn a_dot_between_bare_lfs_is_noticed_once_wherever_the_network_has_cut() {
+        let wire = b"Hello Bob.\n.\nQUIT\n.\n";
+        for size in 1..=wire.len() {
+            let mut reader = MessageReader::new(LineEnd::CrLf);
+            let noticed = wire.chunks(size).filter(|block| reader.ends_for_lf(block));
+            assert_eq!(noticed.count(), 1, "in blocks of {size}");
         }
     }
 }

@@ -14,7 +14,7 @@ use std::net::Ipv6Addr;
 /// The longest domain, in octets (4.5.3.1.2).
 pub const MAX_DOMAIN: usize = 255;
 
-/// Says whether `text` is a domain or an address literal, as 4.1.1.1 wants a host's own name.
+/// Says whether `text` is a domain or an address literal (4.1.1.1).
 pub fn is_host_name(text: &str) -> bool {
     let length = address_literal(text).or_else(|| domain(text));
     length == Some(text.len()) && text.len() <= MAX_DOMAIN

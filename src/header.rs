@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 /// The longest line in octets, without its line end (RFC 5322, 2.1.1). The name of a field is
 /// shorter.
-pub const MAX_LINE: usize = 998;
+pub const MAX_HEADER_LINE: usize = 998;
 
 /// One header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +24,10 @@ pub struct Field<'a> {
     pub value: Cow<'a, [u8]>,
 }
 
-/// Says whether a message begins with a header section, judging by its first line.
+/// Says whether the first line of a message begins a header section.
 ///
 /// A field begins one; so does an empty line, which ends it at once. The line `From ada Sun Nov 22
-/// ...` that mailbox files put on top counts as well, since mail programs pass over it.
+/// 08:55:53 2026` that mailbox files put on top counts as well, since mail programs pass over it.
 ///
 /// ```
 /// use smtp_from_scratch::header::begins_with_section;
@@ -38,11 +38,12 @@ pub struct Field<'a> {
 pub fn begins_with_section(message: &[u8]) -> bool {
     let line = message.split_inclusive(|&byte| byte == b'\n').next();
     line.is_none_or(|line| {
-        without_line_end(line).is_empty() || line.starts_with(b"From ") || parse(line).is_some()
+        let is_mailbox_line = line.starts_with(b"From ") && line.contains(&b':');
+        is_mailbox_line || without_line_end(line).is_empty() || parse(line).is_some()
     })
 }
 
-/// Splits a message at the first empty line into header section and body.
+/// Splits a message at its first empty line: header section, body.
 ///
 /// The empty line belongs to neither. Lines may end in CRLF or LF. A message that doesn't
 /// [begin with a section](begins_with_section) is all body.
@@ -96,7 +97,7 @@ pub fn fields(section: &[u8]) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
-/// The length of the first line with its continuations.
+/// Returns the length of the first line with its continuations.
 ///
 /// A continuation begins with a space or a tab (RFC 5322, 2.2.3).
 fn folded_line_length(text: &[u8]) -> usize {
@@ -125,7 +126,7 @@ fn parse(folded: &[u8]) -> Option<Field<'_>> {
     })
 }
 
-/// Takes the line ends out of a folded value. The white space that follows each of them stays.
+/// Removes the line ends from a folded value. The white space stays.
 fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
     if !value.contains(&b'\n') {
         return Cow::Borrowed(value);
@@ -134,7 +135,7 @@ fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(lines.flat_map(without_line_end).copied().collect())
 }
 
-/// A line without the CRLF or LF at its end.
+/// Removes the CRLF or LF at the end of a line.
 pub fn without_line_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
@@ -163,7 +164,7 @@ pub struct Section {
 const RECEIVED: &[u8] = b"received:";
 
 impl Section {
-    /// Reads the next piece of the message, line ends and all, CRLF or LF.
+    /// Reads the next piece of the message, with CRLF or LF.
     pub fn read(&mut self, piece: &[u8]) {
         for part in piece.split_inclusive(|&byte| byte == b'\n') {
             if self.ended {
@@ -186,12 +187,12 @@ impl Section {
         self.ended = true;
     }
 
-    /// How long the section is so far, in octets, with the empty line that ends it.
+    /// Returns the length so far in octets, the empty line included.
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// How many `Received:` fields it has so far.
+    /// Returns the number of `Received:` fields so far.
     pub fn received(&self) -> usize {
         self.received
     }
@@ -216,7 +217,7 @@ mod tests {
         (name.to_string(), value.to_string())
     }
 
-    /// Reads `message` in pieces of `size`. Returns the section's length and its `Received:` fields.
+    /// Measures the section of a message that comes in pieces of `size`.
     fn section(message: &[u8], size: usize) -> (usize, usize) {
         let mut section = Section::default();
         for piece in message.chunks(size) {
@@ -267,6 +268,7 @@ mod tests {
             (b"\r\nbody\r\n", true),
             (b"", true),
             (b"From ada Sun Nov 22 08:55:53 2026\n", true),
+            (b"From Monday on I am away.\n", false),
             (b"Hello Bob, lunch at noon?\r\n", false),
             (b"Hello Bob: lunch?\r\n", false), // A name has no space in it.
             (b" Subject: hi\r\n", false),      // It would continue the field above it.

@@ -11,7 +11,7 @@
 //! | [2 greeting](stages::stage02_greeting) | [2](../../../docs/02-greeting.md) | 220, then listen | [`wire`], [`reply`] |
 //! | [3 commands](stages::stage03_commands) | [3](../../../docs/03-commands.md) | a line is a verb and its argument; HELO and EHLO | [`command`], [`session`] |
 //! | [4 mail](stages::stage04_mail) | [4](../../../docs/04-mail.md) | MAIL: who the message is from | [`domain`], [`path`], [`parameter`], [`mail`] |
-//! | [5 rcpt](stages::stage05_rcpt) | [5](../../../docs/05-rcpt.md) | RCPT: whom it is for | |
+//! | [5 rcpt](stages::stage05_rcpt) | [5](../../../docs/05-rcpt.md) | RCPT: who it is for | |
 //! | [6 data](stages::stage06_data) | [6](../../../docs/06-data.md) | DATA: the message itself, and where it ends | [`data`], [`header`] |
 //! | [7 quit](stages::stage07_quit) | [7](../../../docs/07-quit.md) | RSET, NOOP, QUIT: the whole conversation | |
 //! | [8 maildir](stages::stage08_maildir) | [8](../../../docs/08-maildir.md) | the mail is stored, and safe before the 250 | [`maildir`], [`trace`], [`machine`] |
@@ -20,7 +20,8 @@
 //! Stages 1 and 2 are functions of their own. From stage 3 up there is one conversation loop,
 //! [`talk`](stages::stage03_commands::talk), and each stage is a function `answer(session, command)`.
 //! It answers the verbs of its chapter and hands every other command to the stage below. It returns
-//! the reply; only the loop sends it. A later stage changes an earlier verb by handing the earlier
+//! the reply, and the loop sends it; only the 354 of DATA leaves from within. [`stages::STAGES`] is
+//! the table that names each stage and the function that runs it. A later stage changes an earlier verb by handing the earlier
 //! function another function: who may be a recipient, how a message is received.
 //!
 //! The command line is in [`cli`] and [`start`].

@@ -17,7 +17,7 @@ const OTHER_MAPS: u64 = 1000;
 /// answered with 451.)
 const OTHER_DESCRIPTORS: u64 = 24;
 
-/// The most connections that this machine can hold, by its own limits.
+/// Returns how many connections this machine has room for.
 ///
 /// Running out of descriptors is only an error of `accept`. But a thread that finds no memory maps
 /// left for its stack's guard makes the standard library end the whole process.
@@ -27,35 +27,35 @@ pub fn most_connections() -> usize {
     usize::try_from(by_descriptors.min(by_maps)).unwrap_or(usize::MAX)
 }
 
-/// The machine's own name, if it is known.
+/// Reads the machine's own name, if it is known.
 pub fn host_name() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     let name = name.trim();
     (!name.is_empty()).then(|| name.to_string())
 }
 
-/// The largest file that this process may write, in octets (`ulimit -f`).
+/// Reads the largest size of a file in octets (`ulimit -f`).
 pub fn largest_file() -> u64 {
     limit("Max file size").unwrap_or(u64::MAX)
 }
 
-/// How many files and connections this process may have open at a time (`ulimit -n`).
+/// Reads how many files and connections may be open (`ulimit -n`).
 fn open_files() -> u64 {
     limit("Max open files").unwrap_or(u64::MAX)
 }
 
-/// How many memory maps this process may have (`vm.max_map_count`).
+/// Reads how many memory maps there may be (`vm.max_map_count`).
 fn memory_maps() -> u64 {
     let text = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
     text.trim().parse().unwrap_or(u64::MAX)
 }
 
-/// The limit with this name. `None` is no limit.
+/// Reads the limit with this name. `None` is no limit.
 fn limit(name: &str) -> Option<u64> {
     soft_limit(&fs::read_to_string("/proc/self/limits").ok()?, name)
 }
 
-/// Finds the soft limit, the one that counts, in a table such as
+/// Finds the soft limit, which counts, in a table such as
 ///
 /// ```text
 /// Limit                     Soft Limit           Hard Limit           Units

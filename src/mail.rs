@@ -1,6 +1,6 @@
 //! One mail: the envelope and the message in it (chapter 4).
 
-/// The envelope: where a message goes, and where trouble with it is reported.
+/// The envelope: where a message goes, and who hears of trouble.
 ///
 /// It is also the state of a mail transaction. MAIL makes it, RCPT adds to it, and what ends the
 /// transaction (DATA, RSET, EHLO, HELO) takes it whole (3.3, 4.1.4). The `From:` and `To:` that

@@ -73,22 +73,23 @@ impl Maildir {
         Ok(maildir)
     }
 
-    /// The folder where finished messages appear.
+    /// Returns the folder where finished messages appear.
     pub fn new_mail(&self) -> PathBuf {
         self.directory.join("new")
     }
 
-    /// Says whether names are synced, so that a delivered message survives a power cut.
+    /// Says whether a delivered message survives a power cut.
     ///
-    /// The content always is. Some shared and network folders don't sync the names in a directory,
-    /// and there a message may be gone after a power cut.
+    /// It does where the name of its file can be synced. Some shared and network folders can't do
+    /// that.
     pub fn syncs_names(&self) -> bool {
         self.syncs_names
     }
 
-    /// Begins a message: an empty file in `tmp`, which only this user may read.
+    /// Begins a message with an empty file in `tmp`.
     ///
-    /// Unless the draft is [delivered](Draft::deliver), dropping it removes the file.
+    /// Only this user may read it. Unless the draft is [delivered](Draft::deliver), dropping it
+    /// removes the file.
     ///
     /// # Errors
     /// The file can't be created.
@@ -118,7 +119,7 @@ impl Maildir {
         })
     }
 
-    /// Removes the files in `tmp` that are too old to belong to a delivery.
+    /// Removes files from `tmp` that are too old for a delivery.
     fn remove_leftovers(&self, now: SystemTime) -> io::Result<()> {
         for entry in fs::read_dir(self.directory.join("tmp"))? {
             let entry = entry?;
@@ -134,10 +135,10 @@ impl Maildir {
         Ok(())
     }
 
-    /// Delivers an empty message under a name that mail readers pass over, and removes it.
+    /// Tries the folders out: stores an empty message and removes it.
     ///
-    /// It is better to fail before the first client than at its message. Returns whether the name
-    /// could be synced.
+    /// Its name begins with a dot, which mail readers pass over. Returns whether the name could be
+    /// synced.
     fn probe(&self) -> io::Result<bool> {
         let draft = self.draft()?;
         let probe = self.new_mail().join(format!(".{}", draft.name));
@@ -172,9 +173,9 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The name of this message among all others of this server: letters and digits.
+    /// Returns the name of this message: letters and digits.
     ///
-    /// It is part of the file's name.
+    /// No other message of this server has it. It is part of the file's name.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -213,10 +214,10 @@ impl Draft {
         self.collected.extend_from_slice(content);
     }
 
-    /// Writes the collected octets to the file. A full disk is noticed here.
+    /// Writes the collected octets to the file.
     ///
     /// # Errors
-    /// The file can't be written.
+    /// The file can't be written; a full disk is noticed here.
     pub fn flush(&mut self) -> io::Result<()> {
         self.length += self.collected.len() as u64;
         // Writing beyond a limit on the size of files (`ulimit -f`) is not an error: the system
@@ -235,7 +236,8 @@ impl Draft {
     /// [`Maildir::syncs_names`]).
     ///
     /// # Errors
-    /// The message can't be stored safely. Then there is nothing in `new`.
+    /// The message can't be stored safely. If it has its name in `new` already, that is removed
+    /// again, as far as the file system still allows it.
     pub fn deliver(mut self) -> io::Result<PathBuf> {
         if self.ends_in_cr {
             self.collected.push(b'\r');
@@ -286,7 +288,7 @@ fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Creates a directory and the missing ones above it, for this user alone.
+/// Prepares directories for this user alone.
 fn private_directories() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -295,8 +297,9 @@ fn private_directories() -> DirBuilder {
     builder
 }
 
-/// A directory whose names can be made safe: to sync a file is to sync its content, not the name
-/// that leads to it.
+/// A directory whose names can be synced.
+///
+/// Syncing a file syncs its content, not the name that leads to it.
 struct Directory(Option<File>);
 
 impl Directory {
@@ -312,7 +315,7 @@ impl Directory {
     }
 }
 
-/// Syncs the names in a directory. Returns whether its file system can do that.
+/// Syncs the names in a directory. Returns whether that is possible.
 fn sync_names(directory: &Path) -> io::Result<bool> {
     let synced = Directory::open(directory)?.sync();
     can_sync(synced).map_err(|error| {
@@ -321,7 +324,7 @@ fn sync_names(directory: &Path) -> io::Result<bool> {
     })
 }
 
-/// Tells a file system that can't sync a directory from one that failed to.
+/// Tells a file system that can't sync from one that failed.
 fn can_sync(synced: io::Result<()>) -> io::Result<bool> {
     match synced {
         Ok(()) => Ok(true),
@@ -358,7 +361,7 @@ fn safe_in_file_name(host: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A folder of this test's own. It is removed when the test is over.
+    /// A folder of one test, removed when the test is over.
     struct Folder(PathBuf);
 
     impl Folder {

@@ -3,7 +3,7 @@
 use crate::reply::Reply;
 
 /// 501: text that doesn't follow the grammar of a parameter.
-pub const NO_PARAMETER: Reply = Reply::new(501, "Not a parameter; it looks like KEYWORD=value");
+pub const NOT_A_PARAMETER: Reply = Reply::new(501, "Not a parameter; it looks like KEYWORD=value");
 /// 555: a parameter of an extension that we don't have (4.1.1.11).
 pub const UNKNOWN_PARAMETER: Reply = Reply::new(555, "Parameter not recognized");
 
@@ -16,15 +16,17 @@ pub struct Parameter<'a> {
     pub value: Option<&'a str>,
 }
 
-/// Reads the parameters in `text`, one by one. A word that isn't one yields the 501 for the client.
+/// Reads the parameters in `text`, one by one.
+///
+/// A word that isn't one yields the 501 for the client.
 ///
 /// ```
-/// use smtp_from_scratch::parameter::{NO_PARAMETER, Parameter, parameters};
+/// use smtp_from_scratch::parameter::{NOT_A_PARAMETER, Parameter, parameters};
 ///
 /// let mut found = parameters("SIZE=1000 SMTPUTF8 SIZE=");
 /// assert_eq!(found.next(), Some(Ok(Parameter { keyword: "SIZE", value: Some("1000") })));
 /// assert_eq!(found.next(), Some(Ok(Parameter { keyword: "SMTPUTF8", value: None })));
-/// assert_eq!(found.next(), Some(Err(NO_PARAMETER)));
+/// assert_eq!(found.next(), Some(Err(NOT_A_PARAMETER)));
 /// assert_eq!(found.next(), None);
 /// ```
 pub fn parameters(text: &str) -> impl Iterator<Item = Result<Parameter<'_>, Reply>> {
@@ -33,7 +35,7 @@ pub fn parameters(text: &str) -> impl Iterator<Item = Result<Parameter<'_>, Repl
         .map(parameter)
 }
 
-/// Refuses every parameter, since EHLO offers no extension that has one (4.1.1.2, 4.1.1.3).
+/// Refuses every parameter: EHLO offers none (4.1.1.2, 4.1.1.3).
 ///
 /// # Errors
 /// 501: not a parameter by the grammar. 555: a parameter, of an extension that we don't have.
@@ -66,7 +68,7 @@ fn parameter(word: &str) -> Result<Parameter<'_>, Reply> {
     if keyword_valid && value_valid {
         Ok(Parameter { keyword, value })
     } else {
-        Err(NO_PARAMETER)
+        Err(NOT_A_PARAMETER)
     }
 }
 
@@ -86,8 +88,8 @@ mod tests {
             "SIZE=\u{7f}",
             "<a@b>",
         ] {
-            assert_eq!(none_offered(bad), Err(NO_PARAMETER), "{bad}");
-            assert_eq!(none_offered(&format!("A=1 {bad}")), Err(NO_PARAMETER));
+            assert_eq!(none_offered(bad), Err(NOT_A_PARAMETER), "{bad}");
+            assert_eq!(none_offered(&format!("A=1 {bad}")), Err(NOT_A_PARAMETER));
         }
     }
 

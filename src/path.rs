@@ -16,7 +16,7 @@ use crate::reply::Reply;
 pub const MAX_PATH: usize = 256;
 
 /// 501: text that doesn't follow the grammar of a path.
-pub const NO_PATH: Reply = Reply::new(501, "Not a path; it looks like <user@example.org>");
+pub const NOT_A_PATH: Reply = Reply::new(501, "Not a path; it looks like <user@example.org>");
 /// 501: a path over [`MAX_PATH`]. The reply is that of 4.5.3.1.9.
 pub const PATH_TOO_LONG: Reply = Reply::new(501, "Path too long");
 
@@ -41,13 +41,13 @@ const NULL_PATH: Path = Path {
 /// Returns it with the text that follows: the parameters, if there are any.
 ///
 /// ```
-/// use smtp_from_scratch::path::{NO_PATH, reverse_path};
+/// use smtp_from_scratch::path::{NOT_A_PATH, reverse_path};
 ///
 /// let (path, parameters) = reverse_path("<ada@example.org> SIZE=1000").unwrap();
 /// assert_eq!((path.mailbox, parameters), ("ada@example.org", "SIZE=1000"));
 ///
 /// assert_eq!(reverse_path("<>").unwrap().0.mailbox, "");
-/// assert_eq!(reverse_path("<ada>"), Err(NO_PATH));
+/// assert_eq!(reverse_path("<ada>"), Err(NOT_A_PATH));
 /// ```
 ///
 /// # Errors
@@ -91,14 +91,14 @@ fn path(text: &str) -> Result<(Path<'_>, &str), Reply> {
         None => (0, false),
     };
     let start = &text[mailbox_start..];
-    let local_length = local_part(start).ok_or(NO_PATH)?;
-    let domain_start = start[local_length..].strip_prefix('@').ok_or(NO_PATH)?;
+    let local_length = local_part(start).ok_or(NOT_A_PATH)?;
+    let domain_start = start[local_length..].strip_prefix('@').ok_or(NOT_A_PATH)?;
     let domain_length = address_literal(domain_start)
         .or_else(|| domain(domain_start))
-        .ok_or(NO_PATH)?;
+        .ok_or(NOT_A_PATH)?;
     let (mailbox, rest) = start.split_at(local_length + 1 + domain_length);
     let rest = match bracketed {
-        true => rest.strip_prefix('>').ok_or(NO_PATH)?,
+        true => rest.strip_prefix('>').ok_or(NOT_A_PATH)?,
         false => rest,
     };
     // Without its brackets a path may be as long as one with them.
@@ -110,17 +110,19 @@ fn path(text: &str) -> Result<(Path<'_>, &str), Reply> {
     Ok((Path { mailbox, domain }, end_of_path(rest)?))
 }
 
-/// After a path comes the end of the line, or a space and the parameters.
+/// Checks the text after a path: nothing, or a space and parameters.
 fn end_of_path(rest: &str) -> Result<&str, Reply> {
     if rest.is_empty() || rest.starts_with(' ') {
         Ok(rest.trim_start_matches(' '))
     } else {
-        Err(NO_PATH)
+        Err(NOT_A_PATH)
     }
 }
 
-/// `A-d-l ":"` with `A-d-l = At-domain *( "," At-domain )`: the hosts that a message was once told
-/// to travel by. It must be accepted and should be ignored (4.1.1.3).
+/// `A-d-l ":"` with `A-d-l = At-domain *( "," At-domain )`.
+///
+/// It names the hosts by which a message was once to travel. It must be accepted and should be
+/// ignored (4.1.1.3).
 fn source_route(text: &str) -> Option<usize> {
     let mut length = 0;
     loop {
@@ -139,8 +141,9 @@ fn local_part(text: &str) -> Option<usize> {
     quoted_string(text).or_else(|| dot_string(text))
 }
 
-/// `Quoted-string = DQUOTE *QcontentSMTP DQUOTE`: printable ASCII; a backslash takes the next
-/// character literally.
+/// `Quoted-string = DQUOTE *QcontentSMTP DQUOTE`.
+///
+/// It has printable ASCII in it, and a backslash takes the next character literally.
 fn quoted_string(text: &str) -> Option<usize> {
     let mut bytes = text.bytes().enumerate();
     if bytes.next()?.1 != b'"' {
@@ -254,7 +257,7 @@ mod tests {
             "<adä@example.org>",
             "<\u{1f4e7}",
         ] {
-            assert_eq!(mailbox(bad), Err(NO_PATH), "{bad}");
+            assert_eq!(mailbox(bad), Err(NOT_A_PATH), "{bad}");
         }
     }
 
@@ -272,7 +275,7 @@ mod tests {
             "<@hosta.int;a@b.org>",
             "@hosta.int:a@b.org",
         ] {
-            assert_eq!(mailbox(bad), Err(NO_PATH), "{bad}");
+            assert_eq!(mailbox(bad), Err(NOT_A_PATH), "{bad}");
         }
     }
 
@@ -280,16 +283,16 @@ mod tests {
     fn postmaster_needs_no_domain_as_a_recipient_and_in_any_case() {
         assert_eq!(mailbox("<Postmaster>"), Ok("Postmaster"));
         assert_eq!(mailbox("<pOSTMASTER>"), Ok("pOSTMASTER"));
-        assert_eq!(mailbox("<Postmasters>"), Err(NO_PATH));
-        assert_eq!(reverse_path("<Postmaster>"), Err(NO_PATH));
+        assert_eq!(mailbox("<Postmasters>"), Err(NOT_A_PATH));
+        assert_eq!(reverse_path("<Postmaster>"), Err(NOT_A_PATH));
     }
 
     #[test]
     fn only_a_sender_may_be_null() {
         assert_eq!(reverse_path("<>"), Ok((NULL_PATH, "")));
         assert_eq!(reverse_path("<> A=b"), Ok((NULL_PATH, "A=b")));
-        assert_eq!(reverse_path("<>A=b"), Err(NO_PATH));
-        assert_eq!(forward_path("<>"), Err(NO_PATH));
+        assert_eq!(reverse_path("<>A=b"), Err(NOT_A_PATH));
+        assert_eq!(forward_path("<>"), Err(NOT_A_PATH));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub const LEAST_DATA_RATE: u32 = 500;
 /// The longest timeout that may be set.
 pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A client's stream whose reads and writes fail when the client takes too long.
+/// A stream that fails when its client takes too long.
 ///
 /// Until a [limit](PatientStream::limit) is set it waits for ever, as the stream alone does.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct PatientStream {
     deadline: Option<Instant>,
     /// How many octets may still move the deadline.
     earning: usize,
-    /// The read timeout that the socket has now.
+    /// The read timeout that the socket has now: setting it again would cost a system call.
     read_timeout: Option<Duration>,
 }
 
@@ -41,7 +41,7 @@ impl PatientStream {
         }
     }
 
-    /// The stream itself, past all deadlines.
+    /// Returns the stream itself, past all deadlines.
     pub fn get_ref(&self) -> &TcpStream {
         &self.stream
     }
@@ -60,21 +60,28 @@ impl PatientStream {
         Ok(())
     }
 
-    /// Begins the wait for a line. It has the whole timeout, from its first read to its line end.
-    pub fn expect_line(&mut self) {
-        self.expect_message(0);
-    }
-
-    /// Begins the wait for a message, which may take longer while it keeps coming.
+    /// Begins the wait for a line.
     ///
-    /// Each of its first `longest` octets buys the time that it takes at [`LEAST_DATA_RATE`], and a
-    /// pause may last for the timeout at most. A message without an end is therefore cut off.
-    pub fn expect_message(&mut self, longest: usize) {
-        self.deadline = None;
-        self.earning = longest;
+    /// The line has the whole timeout, from its first read to its line end.
+    pub fn expect_line(&mut self) {
+        self.begin_wait(0);
     }
 
-    /// Tells the socket how much of the wait is left.
+    /// Begins the wait for a message of at most `longest` octets.
+    ///
+    /// It may take longer than the timeout while it keeps coming. Each octet buys the time that it
+    /// takes at [`LEAST_DATA_RATE`]; octets beyond `longest` buy nothing, so a message without an
+    /// end is cut off. A pause may last for the timeout at most.
+    pub fn expect_message(&mut self, longest: usize) {
+        self.begin_wait(longest);
+    }
+
+    fn begin_wait(&mut self, earning: usize) {
+        self.deadline = None;
+        self.earning = earning;
+    }
+
+    /// Limits the next read to the rest of the wait, which begins now if it hasn't yet.
     fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         let now = Instant::now();
         let deadline = *self.deadline.get_or_insert(now + timeout);
@@ -119,7 +126,7 @@ impl Read for PatientStream {
 }
 
 impl Write for PatientStream {
-    /// Writes all of `buffer`: a write that comes back short has waited for the whole timeout.
+    /// Writes once. A short write has waited for the whole timeout, so it is an error.
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         match self.stream.write(buffer) {
             Ok(length) if length < buffer.len() && self.timeout.is_some() => Err(not_fetched()),
@@ -149,7 +156,7 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(1000);
 
-    /// A stream with a limit, and its client, whose first byte has arrived.
+    /// Makes a stream with a limit, and its client.
     fn connected() -> (PatientStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -159,8 +166,7 @@ mod tests {
         (stream, client)
     }
 
-    /// Reads what the client sends with so many seconds left. Returns the seconds left for the
-    /// read after that, rounded up.
+    /// Reads octets with so many seconds left. Returns the seconds left after that.
     fn left_after(
         stream: &mut PatientStream,
         client: &mut TcpStream,

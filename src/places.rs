@@ -20,19 +20,21 @@ pub struct Places {
     most: usize,
 }
 
-/// A place in use. Dropping it makes the place free, even if its thread panics.
+/// A place in use.
+///
+/// Dropping it makes the place free, even if its thread panics.
 #[derive(Debug)]
 pub struct Place {
     _counter: Arc<()>,
 }
 
 impl Places {
-    /// As many as `most` places, all of them free.
+    /// Makes `most` places, all of them free.
     ///
     /// ```
     /// use smtp_from_scratch::places::Places;
     ///
-    /// let places = Places::new(1);
+    /// let mut places = Places::new(1);
     /// let place = places.take();
     /// assert!(place.is_some());
     /// assert!(places.take().is_none());
@@ -46,8 +48,8 @@ impl Places {
         }
     }
 
-    /// Takes a place, if one is free. Only one thread may ask: the one that accepts.
-    pub fn take(&self) -> Option<Place> {
+    /// Takes a place, if one is free.
+    pub fn take(&mut self) -> Option<Place> {
         let in_use = Arc::strong_count(&self.counter) - 1;
         (in_use < self.most).then(|| Place {
             _counter: Arc::clone(&self.counter),
@@ -57,7 +59,7 @@ impl Places {
 
 /// Tells a client that every place is taken (421), and hangs up.
 ///
-/// It runs on the accepting thread, so it never waits for the client.
+/// It runs on the accepting thread, so it must not wait: a close without patience doesn't.
 ///
 /// # Errors
 /// The client is gone already.

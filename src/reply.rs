@@ -7,8 +7,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-/// One reply of one line. It is also the error type of every parser: the error *is* what the client
-/// hears.
+/// One reply of one line.
+///
+/// It is also the error type of every parser: the error *is* what the client hears.
 ///
 /// ```
 /// use smtp_from_scratch::reply::Reply;
@@ -68,7 +69,7 @@ impl Reply {
         }
     }
 
-    /// Makes a reply whose text depends on the running server, such as one with its name.
+    /// Makes a reply whose text depends on the running server.
     pub fn with_text(code: u16, text: String) -> Reply {
         Reply {
             code,

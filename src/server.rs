@@ -25,13 +25,13 @@ const STACK_SIZE: usize = 64 * 1024;
 /// stays until some client leaves; without the rest the loop would spin on it.
 const REST_AFTER_ERROR: Duration = Duration::from_millis(50);
 
-/// Accepts clients for ever and gives each a thread that runs `converse`. While
-/// [`Settings::max_connections`] are connected, one more hears 421 and is sent away.
+/// Accepts clients for ever and gives each a thread for `converse`.
 ///
-/// No client can end the loop. An accept or a thread that fails is reported, once per run of
+/// While [`Settings::max_connections`] are connected, one more hears 421 and is sent away. No client
+/// can end the loop. An accept or a thread that fails is reported, once per run of
 /// failures, and the next client is served.
 pub fn serve(listener: &TcpListener, settings: Settings, converse: Converse) -> ! {
-    let places = Places::new(settings.max_connections);
+    let mut places = Places::new(settings.max_connections);
     let settings = Arc::new(settings);
     let mut number = 0;
     let mut failing = false;
@@ -67,7 +67,7 @@ fn accept(listener: &TcpListener, number: u64, settings: &Arc<Settings>) -> io::
     })
 }
 
-/// Serves a client on a thread of its own, which gives back `place` when it ends.
+/// Serves a client on its own thread, which gives `place` back.
 fn start_thread(
     number: u64,
     place: Place,

@@ -10,7 +10,7 @@ use crate::wire::Wire;
 
 /// One client, from its greeting to its QUIT.
 ///
-/// A mail transaction is one value here, so it is never forgotten by halves.
+/// A mail transaction is one value here, so no part of it can be left behind.
 #[derive(Debug)]
 pub struct Session {
     /// The two directions of the connection.
@@ -30,7 +30,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Begins the session of a client that has connected and said nothing yet.
+    /// Begins the session of a client that has said nothing yet.
     pub fn new(connection: Connection) -> Session {
         Session {
             wire: Wire::new(connection.stream, connection.transcript),

@@ -45,7 +45,7 @@ pub fn start(mut request: Serve) -> Result<(TcpListener, Settings, &'static Stag
     }
     let mut hello = format!("listening on {address}\n");
     if !settings.quiet {
-        hello += &greeting(request.stage, address, settings, stores_mail);
+        hello += &description(request.stage, address, settings, stores_mail);
     } else if stores_mail && settings.maildir.is_none() {
         warnings.push(DISCARDING.to_string());
     }
@@ -60,7 +60,12 @@ pub fn start(mut request: Serve) -> Result<(TcpListener, Settings, &'static Stag
 const DISCARDING: &str = "mail is accepted and dropped (--discard)";
 
 /// Describes the server, in the lines after the first.
-fn greeting(stage: &Stage, address: SocketAddr, settings: &Settings, stores_mail: bool) -> String {
+fn description(
+    stage: &Stage,
+    address: SocketAddr,
+    settings: &Settings,
+    stores_mail: bool,
+) -> String {
     let reached_at = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -85,8 +90,9 @@ fn greeting(stage: &Stage, address: SocketAddr, settings: &Settings, stores_mail
     text
 }
 
-/// Decides how many clients there may be at a time: the user's choice, or the default, or as many as
-/// the machine holds (`most`).
+/// Decides how many clients there may be at a time.
+///
+/// It is the user's choice, or the default, or `most`, which is all that the machine has room for.
 ///
 /// # Errors
 /// It can't hold as many as the user has chosen, or none at all.
@@ -104,7 +110,7 @@ fn max_connections(chosen: Option<usize>, most: usize) -> Result<usize, String> 
 /// Says how many connections the machine holds, and what limits them.
 fn too_many(wanted: usize, most: usize) -> String {
     format!(
-        "this machine holds {most} connections, not {wanted}: each takes an open file (ulimit -n) and some \
+        "this machine has room for {most} connections, not {wanted}: each takes an open file (ulimit -n) and some \
          memory maps (sysctl vm.max_map_count)"
     )
 }
@@ -114,7 +120,7 @@ fn is_this_machine(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
-/// Says what is lost where the names in a directory can't be synced.
+/// Warns that the names in a directory can't be synced.
 fn names_not_synced(directory: &Path) -> String {
     format!(
         "the file system of {directory:?} cannot sync a directory. The server may crash and lose nothing, but after \
@@ -133,7 +139,7 @@ fn cannot_store(directory: &Path, error: &io::Error) -> String {
     )
 }
 
-/// Says in one sentence what is wrong, and in one what to do.
+/// Says what is wrong and what to do.
 fn cannot_listen(listen: &str, error: &io::Error) -> String {
     let what_to_do = match error.kind() {
         ErrorKind::AddrInUse => {
@@ -150,7 +156,7 @@ fn cannot_listen(listen: &str, error: &io::Error) -> String {
     format!("cannot listen on {listen}: {error}. {what_to_do}.")
 }
 
-/// Sends everything that is shown through `log`, with that feature, to standard error.
+/// Starts the logger of the feature `log`, which writes to standard error.
 ///
 /// RUST_LOG selects; without it everything is shown.
 fn start_log() {

@@ -45,16 +45,16 @@ pub enum Protocol {
     Esmtp,
 }
 
-/// Makes the header fields to put on top of a message, each line with its CRLF.
+/// Makes the fields on top of a message, each line with its CRLF.
 ///
 /// - `Return-Path:` is the sender on the envelope; `<>` for a bounce.
 /// - `Delivered-To:` for each recipient. It isn't in the RFC; qmail and Postfix write it, and mail
-///   readers know it. Without it, a blind copy would not say for whom it is.
-/// - `Received:` has a `for` only where there is one recipient: with more, each would learn of the
-///   others, and the RFC allows one path there (4.4, 7.2).
+///   readers know it. Without it, a blind copy would not say who it is for. A server that hands each
+///   recipient a copy would name only that one in it, so that nobody learns of the others (7.2).
+///   Here all recipients share one Maildir and one file.
+/// - `Received:` has a `for` only where there is one recipient: the RFC allows one path there (4.4).
 ///
-/// The longest line comes of the longest names and stays far below the 998 octets of RFC 5322,
-/// 2.1.1.
+/// With the longest names a line stays far below the 998 octets of RFC 5322, 2.1.1.
 pub fn header(envelope: &Envelope, arrival: &Arrival) -> String {
     let mut text = format!("Return-Path: <{}>\r\n", envelope.reverse_path);
     for mailbox in &envelope.forward_paths {
@@ -78,17 +78,18 @@ pub fn header(envelope: &Envelope, arrival: &Arrival) -> String {
     text
 }
 
-/// Names the client: by its own name and its address, or by its address alone (4.4).
+/// Names the client: its own name, and its address (4.4).
 ///
-/// A name that no host can have stands in a comment, where it can't be taken for anything else. What
-/// would end the comment too early, or too late, is replaced.
+/// A name that no host can have goes into a comment, where it can't be taken for anything else. The
+/// characters that would end the comment too early, or too late, are replaced.
 fn client(arrival: &Arrival) -> String {
     let name = arrival.client_name;
     let address = address_literal(arrival.peer);
-    match is_host_name(name) {
-        true => format!("{name} ({address})"),
-        false => format!("{address} (HELO {})", name.replace(['(', ')', '\\'], "?")),
+    if is_host_name(name) {
+        return format!("{name} ({address})");
     }
+    let name = name.replace(['(', ')', '\\'], "?");
+    format!("{address} (HELO {name})")
 }
 
 /// Writes an address as SMTP does: `[192.0.2.1]`, `[IPv6:2001:db8::1]` (4.1.3).
@@ -107,7 +108,7 @@ fn keyword(protocol: Protocol) -> &'static str {
     }
 }
 
-/// Writes the date and time of a header field, in Universal Time (RFC 5322, 3.3).
+/// Writes date and time in Universal Time (RFC 5322, 3.3).
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -148,12 +149,12 @@ pub fn date(time: SystemTime) -> String {
     )
 }
 
-/// The length of a year in days: 365 or 366.
+/// Returns the length of a year in days: 365 or 366.
 fn days_of_year(year: u64) -> u64 {
     if is_leap_year(year) { 366 } else { 365 }
 }
 
-/// The length of a month in days. Months are counted from 0.
+/// Returns the length of a month in days, counted from 0.
 fn days_of_month(year: u64, month: usize) -> u64 {
     match month {
         1 if is_leap_year(year) => 29,
@@ -163,7 +164,7 @@ fn days_of_month(year: u64, month: usize) -> u64 {
     }
 }
 
-/// Every fourth year is a leap year, but of the full centuries only every fourth.
+/// Says whether it is every fourth year, of centuries every fourth.
 fn is_leap_year(year: u64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
@@ -172,7 +173,7 @@ fn is_leap_year(year: u64) -> bool {
 mod tests {
     use super::*;
     use crate::domain::MAX_DOMAIN;
-    use crate::header::MAX_LINE;
+    use crate::header::MAX_HEADER_LINE;
     use crate::path::MAX_PATH;
     use crate::wire::MAX_COMMAND_LINE;
     use std::time::Duration;
@@ -273,7 +274,7 @@ mod tests {
             };
             for envelope in [envelope(&path, &[&path]), envelope(&path, &[&path, &path])] {
                 let text = header(&envelope, &longest);
-                assert!(text.split("\r\n").all(|line| line.len() <= MAX_LINE));
+                assert!(text.split("\r\n").all(|line| line.len() <= MAX_HEADER_LINE));
             }
         }
     }

@@ -48,8 +48,9 @@ impl Transcript {
         }
     }
 
-    /// Shows a line that the client sent, given without its line end and shown [without its
-    /// secrets](Transcript::without_secrets).
+    /// Shows a line that the client sent, given without its line end.
+    ///
+    /// Its [secrets](Transcript::without_secrets) are hidden.
     pub fn client(&mut self, line: &[u8]) {
         if self.shown {
             let line = self.without_secrets(line);
@@ -89,7 +90,7 @@ impl Transcript {
         }
     }
 
-    /// Shows an event in braces: a client comes or goes, a message is stored.
+    /// Shows an event in braces: a client comes, a message is stored.
     ///
     /// Bytes from the client must have been through [`printable`].
     pub fn narrate(&self, what: fmt::Arguments<'_>) {
@@ -108,7 +109,7 @@ impl Transcript {
         error(format_args!("[{}] {what}", self.connection));
     }
 
-    /// Shows a complete message: envelope, header fields and body, the first lines of each.
+    /// Shows the first lines of envelope, header fields and body.
     ///
     /// A long message may be given by its beginning.
     pub fn message(&self, envelope: &Envelope, message: &[u8]) {
@@ -190,7 +191,7 @@ fn is_plain(character: char) -> bool {
     character == '\t' || !(character.is_control() || invisible)
 }
 
-/// Says whether a line is an AUTH command, or would be one if its client had made no mistake.
+/// Says whether a line is an AUTH command, or a mistyped one.
 fn is_auth(line: &[u8]) -> bool {
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
     let word_start = line.iter().position(is_letter).unwrap_or(line.len());
@@ -205,7 +206,7 @@ fn begins_with_verb(line: &[u8]) -> bool {
     word.and_then(Verb::parse).is_some()
 }
 
-/// The first `most` octets of a line, without half a character at their end.
+/// Cuts a line after `most` octets, and not within a character.
 fn beginning(line: &[u8], most: usize) -> &[u8] {
     let Some(cut) = line.get(..most) else {
         return line;
@@ -216,7 +217,7 @@ fn beginning(line: &[u8], most: usize) -> &[u8] {
     }
 }
 
-/// The same, fit to be shown, with dots where something was cut off.
+/// Does the same for the terminal, with dots for the rest.
 fn printable_beginning(line: &[u8], most: usize) -> Cow<'_, str> {
     let shown = beginning(line, most);
     match shown.len() < line.len() {

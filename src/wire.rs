@@ -32,7 +32,9 @@ const LARGEST_DATA_BUFFER: usize = 64 * 1024;
 /// can't pile up large answers in memory.
 const MAX_WAITING_REPLIES: usize = 4096;
 
-/// How a line ended. RFC 5321 knows CRLF only (2.3.8); a bare LF is what a person's `nc` sends.
+/// How a line ended.
+///
+/// RFC 5321 knows CRLF only (2.3.8); a person's `nc` sends a bare LF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineEnd {
     /// CR and LF: the line end of SMTP.
@@ -42,7 +44,7 @@ pub enum LineEnd {
 }
 
 impl LineEnd {
-    /// Its length in octets.
+    /// Returns its length in octets.
     pub fn length(self) -> usize {
         match self {
             LineEnd::CrLf => 2,
@@ -91,17 +93,17 @@ impl Wire {
         }
     }
 
-    /// Where this conversation is shown.
+    /// Returns the transcript of this conversation.
     pub fn transcript(&self) -> &Transcript {
         &self.transcript
     }
 
-    /// The stream below, to say how long it may wait (chapter 9).
-    pub fn stream(&mut self) -> &mut PatientStream {
+    /// Returns the stream below, which says how long to wait (chapter 9).
+    pub fn patience(&mut self) -> &mut PatientStream {
         &mut self.stream
     }
 
-    /// Ends lines at CRLF only, to the RFC's letter (2.3.8; chapter 9).
+    /// Ends lines at CRLF only, as the RFC asks (2.3.8; chapter 9).
     ///
     /// From here on a bare LF is a byte like any other.
     pub fn require_crlf(&mut self) {
@@ -119,7 +121,7 @@ impl Wire {
         line.clear();
         let mut length = 0;
         let mut last_byte = 0;
-        let line_end = loop {
+        let ended = loop {
             let received = self.fill_buf()?;
             if received.is_empty() {
                 break None;
@@ -127,18 +129,18 @@ impl Wire {
             let piece = up_to_line_feed(received);
             let room = limit - line.len();
             line.extend_from_slice(&piece[..piece.len().min(room)]);
-            let found = line_end(last_byte, piece);
+            let line_end = line_end(last_byte, piece);
             last_byte = piece[piece.len() - 1];
             let consumed = piece.len();
             length += consumed;
             self.consume(consumed);
-            match found {
+            match line_end {
                 Some(LineEnd::Lf) if self.crlf_only => {}
-                Some(line_end) => break Some(line_end),
+                Some(_) => break line_end,
                 None => {}
             }
         };
-        let found = match line_end {
+        let found = match ended {
             None => Line::Closed,
             Some(_) if length > limit => Line::TooLong,
             Some(line_end) => {
@@ -166,7 +168,9 @@ impl Wire {
         }
     }
 
-    /// Adds a reply to those that wait to be sent. A client hears nothing in any other way.
+    /// Adds a reply to those that wait to be sent.
+    ///
+    /// A client hears nothing in any other way.
     ///
     /// # Errors
     /// The connection broke, while many waiting replies were sent.
@@ -207,9 +211,10 @@ impl Wire {
         let end = Instant::now() + patience;
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            match left.is_zero() {
-                true => stream.set_nonblocking(true)?,
-                false => stream.set_read_timeout(Some(left))?,
+            if left.is_zero() {
+                stream.set_nonblocking(true)?;
+            } else {
+                stream.set_read_timeout(Some(left))?;
             }
             match stream.read(&mut [0; COMMAND_BUFFER]) {
                 Ok(1..) if !left.is_zero() => {}
@@ -219,8 +224,9 @@ impl Wire {
         }
     }
 
-    /// The bytes that the client has sent and that are not consumed yet. Waits until there are
-    /// some; none at all means that the client has closed its side.
+    /// Returns the bytes that are received and not yet consumed.
+    ///
+    /// It waits until there are some. None at all means that the client has closed its side.
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.unread.is_empty() {
             self.receive(COMMAND_BUFFER)?;
@@ -228,10 +234,9 @@ impl Wire {
         Ok(&self.input[self.unread.clone()])
     }
 
-    /// Takes the next bytes of a message (chapter 6), as [`consume`](Wire::consume) left them.
+    /// Does the same for a message (chapter 6), with a larger buffer.
     ///
-    /// The buffer is larger than for commands, and it grows while reads fill it. The next command
-    /// finds it small again.
+    /// The buffer grows while reads fill it. The next command finds it small again.
     ///
     /// # Errors
     /// The connection broke.
@@ -252,7 +257,7 @@ impl Wire {
         self.unread.start += amount;
     }
 
-    /// Waits for the client, with a buffer of `size`: the replies leave first.
+    /// Waits for the client. The replies leave first.
     fn receive(&mut self, size: usize) -> io::Result<()> {
         if !self.output.is_empty() {
             self.flush()?;
@@ -271,13 +276,13 @@ impl Wire {
     }
 }
 
-/// The beginning of `received`, up to its first LF and with it, or all of it.
+/// Cuts `received` after its first LF, if it has one.
 fn up_to_line_feed(received: &[u8]) -> &[u8] {
     let line_feed = received.iter().position(|&byte| byte == b'\n');
     &received[..line_feed.map_or(received.len(), |at| at + 1)]
 }
 
-/// The line end at the end of `piece`, if there is one. `before` is the byte before the piece.
+/// Finds the line end of a piece that comes after the byte `before`.
 fn line_end(before: u8, piece: &[u8]) -> Option<LineEnd> {
     match (before, piece) {
         (_, [.., b'\r', b'\n']) | (b'\r', [b'\n']) => Some(LineEnd::CrLf),

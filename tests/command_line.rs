@@ -253,7 +253,7 @@ fn without_free_files_mail_is_answered_with_451_and_new_clients_wait() {
     let server = Server::spawned(serving_within("-n 64", ""));
     let warning = server.next_line();
     assert!(
-        warning.starts_with("warning: this machine holds 40 connections, not 1000: "),
+        warning.starts_with("warning: this machine has room for 40 connections, not 1000: "),
         "{warning}"
     );
     let says_data = || {
@@ -317,7 +317,7 @@ fn more_connections_than_the_machine_holds_are_refused_at_the_start() {
     let shown = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{shown}");
     for part in [
-        "holds 40 connections, not 41",
+        "has room for 40 connections, not 41",
         "ulimit -n",
         "--max-connections",
     ] {

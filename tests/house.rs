@@ -129,7 +129,7 @@ fn handlers_return_their_replies() {
         ],
         &[],
         &[],
-        &[the_354, "let _ = wire.reply(&refusal);"],
+        &[the_354],
         &[],
         &[the_354],
         &[

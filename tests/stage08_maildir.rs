@@ -582,8 +582,8 @@ fn an_empty_line_separates_our_header_from_a_message_that_has_none() {
         ),
         ("Subject: lunch", "Subject: lunch\n", "it is a field"),
         (
-            "From ada Sun Nov 22",
-            "From ada Sun Nov 22\n",
+            "From ada Sun Nov 22 08:55:53 2026",
+            "From ada Sun Nov 22 08:55:53 2026\n",
             "a mailbox file has it on top",
         ),
         ("", "\n", "it is the empty line"),

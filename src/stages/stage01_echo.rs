@@ -20,15 +20,15 @@
 //!
 //! - **Taking one read for one message.** TCP carries bytes in order and knows no messages: the
 //!   line that a client wrote at once may arrive in two reads, and two lines may arrive in one. A
-//!   server that answers each *read* works on the desk and fails on the network. Here a line end
+//!   server that answers each *read* works on your machine and fails on the network. Here a line end
 //!   makes a message, so this server reads up to the line end.
 //! - **Holding a line until it ends.** A client that never ends its line would fill the memory. A
 //!   line is therefore held up to [`LONGEST_PIECE`] octets (the RFC's word for bytes of eight bits); a
 //!   longer one comes back in pieces, and still as one line.
 //! - **Expecting text.** A client may send any byte, and bytes are sent back as bytes. Turning them
 //!   into a `String` would end the conversation at the first `é` in Latin-1.
-//! - **Ending the loop at the first error.** A client that breaks off, or an accept that fails, is
-//!   daily business. It ends that client's thread, not the server.
+//! - **Ending the loop at the first error.** A client breaks off, or an accept fails: that happens
+//!   every day. It ends that client's thread, not the server.
 //!
 //! SMTP runs over exactly such a two-way stream of bytes (RFC 5321, 2.1), and its lines end in
 //! CR LF (2.3.8). An echo sends back the line end that it received.
@@ -61,7 +61,7 @@ pub fn converse(mut connection: Connection) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends each line from `input` back to `output` with a prefix in front.
+/// Sends each line back to `output` with a prefix in front.
 ///
 /// `show` gets the prefix and the line with its end, after they were sent.
 ///

@@ -47,9 +47,9 @@ pub fn converse(connection: Connection) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the 220 that a client waits for, with our name as its first word (4.2, 4.3.1).
+/// Makes the 220 that a client waits for (4.2, 4.3.1).
 ///
-/// `ESMTP` tells the client that EHLO is understood.
+/// Our name is the first word. `ESMTP` tells the client that EHLO is understood.
 ///
 /// ```
 /// use smtp_from_scratch::stages::stage02_greeting::greeting;

@@ -57,12 +57,12 @@ use crate::wire::Line;
 
 /// A stage's answer to one command.
 ///
-/// It returns the reply and never sends it. The conversation's loop does that, in one place.
+/// It returns the reply, and [`talk`] sends it. Only the 354 of DATA leaves from within.
 pub type Answer = fn(&mut Session, &Command) -> Result<Reply, Failure>;
 
-/// One turn of the dialogue: a line is read into the buffer and answered.
+/// One turn of the dialogue: a line is read, and answered.
 ///
-/// `None` means that the client has closed its side.
+/// The line goes into the buffer. `None` means that the client has closed its side.
 pub type Exchange = fn(&mut Session, &mut Vec<u8>, Answer) -> io::Result<Option<Reply>>;
 
 /// 501: a HELO or EHLO without a name.
@@ -82,7 +82,7 @@ pub fn converse(connection: Connection, answer: Answer) -> io::Result<()> {
     talk(&mut Session::new(connection), answer, exchange)
 }
 
-/// Greets the client and sends a reply for each of its lines, until one of the two leaves.
+/// Greets the client and answers its lines, until one side leaves.
 ///
 /// # Errors
 /// The connection broke.
@@ -98,7 +98,7 @@ pub fn talk(session: &mut Session, answer: Answer, exchange: Exchange) -> io::Re
     Ok(())
 }
 
-/// Reads a line and has it answered, if it is a command.
+/// Reads a line and has it answered.
 ///
 /// # Errors
 /// The connection broke.
@@ -107,7 +107,21 @@ pub fn exchange(
     line: &mut Vec<u8>,
     answer: Answer,
 ) -> io::Result<Option<Reply>> {
-    let command = match session.wire.read_line(line, MAX_LINE)? {
+    let found = session.wire.read_line(line, MAX_LINE)?;
+    respond(session, line, found, answer)
+}
+
+/// Has a line answered, if it is a command. Otherwise the reply says what is wrong.
+///
+/// # Errors
+/// The connection broke.
+pub fn respond(
+    session: &mut Session,
+    line: &[u8],
+    found: Line,
+    answer: Answer,
+) -> io::Result<Option<Reply>> {
+    let command = match found {
         Line::Whole(line_end) => Command::parse(line, line_end),
         Line::TooLong => Err(LINE_TOO_LONG),
         Line::Closed => return Ok(None),
@@ -135,7 +149,7 @@ pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure
     }
 }
 
-/// Finds the client's name in the argument of HELO or EHLO: its first word.
+/// Finds the client's name, the first word of the argument.
 ///
 /// 4.1.1.1 asks for a domain or an address literal, and warns servers that more text may follow.
 /// Real clients send whatever their machine is called, and a name proves nothing, so any is

@@ -57,7 +57,7 @@ pub const NEED_HELO: Reply = Reply::new(503, "HELO or EHLO first");
 pub const MAIL_IS_OPEN: Reply = Reply::new(503, "A mail is already open");
 
 /// 501: an argument that doesn't begin with `FROM:`.
-pub const NEED_FROM: Reply = Reply::new(501, "It goes MAIL FROM:<user@example.org>");
+pub const NEED_FROM: Reply = Reply::new(501, "Syntax: MAIL FROM:<user@example.org>");
 
 /// Answers MAIL.
 ///
@@ -106,7 +106,7 @@ pub fn mail(
     Ok(reply::OK)
 }
 
-/// Returns what follows `word`, if the argument begins with it, in any case (2.4).
+/// Returns what follows `word` in the argument, in any case (2.4).
 pub fn after_word<'a>(word: &str, argument: &'a str) -> Option<&'a str> {
     let (start, rest) = argument.split_at_checked(word.len())?;
     start.eq_ignore_ascii_case(word).then_some(rest)
@@ -116,7 +116,7 @@ pub fn after_word<'a>(word: &str, argument: &'a str) -> Option<&'a str> {
 mod tests {
     use super::*;
     use crate::parameter::UNKNOWN_PARAMETER;
-    use crate::path::NO_PATH;
+    use crate::path::NOT_A_PATH;
 
     fn begun(argument: &str) -> Option<String> {
         let mut transaction = None;
@@ -144,8 +144,8 @@ mod tests {
             ("FROM <a@b.c>", NEED_FROM),
             ("TO:<a@b.c>", NEED_FROM),
             ("<a@b.c>", NEED_FROM),
-            ("FROM:", NO_PATH),
-            ("FROM:<", NO_PATH),
+            ("FROM:", NOT_A_PATH),
+            ("FROM:<", NOT_A_PATH),
             ("FROM:<a@b.c> SIZE=1", UNKNOWN_PARAMETER),
         ] {
             let mut transaction = None;

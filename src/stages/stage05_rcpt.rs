@@ -50,12 +50,14 @@ use crate::stages::stage04_mail::{self, after_word};
 pub const NEED_MAIL: Reply = Reply::new(503, "MAIL first");
 
 /// 501: an argument that doesn't begin with `TO:`.
-pub const NEED_TO: Reply = Reply::new(501, "It goes RCPT TO:<user@example.org>");
+pub const NEED_TO: Reply = Reply::new(501, "Syntax: RCPT TO:<user@example.org>");
 
 /// 452: one more than `--max-recipients` (4.5.3.1.10).
 pub const TOO_MANY_RECIPIENTS: Reply = Reply::new(452, "Too many recipients");
 
-/// Decides whether a valid path may be a recipient. The error is the refusal for the client.
+/// Decides whether a valid path may be a recipient.
+///
+/// The error is the refusal for the client.
 pub type Admit = fn(&Settings, &Envelope, &Path) -> Result<(), Reply>;
 
 /// Answers RCPT.
@@ -70,25 +72,25 @@ pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure
                 transaction,
                 &session.settings,
                 command.argument,
-                anyone,
+                within_max_recipients,
             )?)
         }
         _ => stage04_mail::answer(session, command),
     }
 }
 
-/// Adds a recipient to the transaction, if the argument is valid and `admit` allows it.
+/// Adds a recipient to the transaction, if `admit` allows it.
 ///
 /// ```
 /// use smtp_from_scratch::mail::Envelope;
 /// use smtp_from_scratch::settings::Settings;
-/// use smtp_from_scratch::stages::stage05_rcpt::{NEED_MAIL, anyone, rcpt};
+/// use smtp_from_scratch::stages::stage05_rcpt::{NEED_MAIL, within_max_recipients, rcpt};
 ///
 /// let settings = Settings::default();
-/// assert_eq!(rcpt(None, &settings, "TO:<bob@example.com>", anyone), Err(NEED_MAIL));
+/// assert_eq!(rcpt(None, &settings, "TO:<bob@example.com>", within_max_recipients), Err(NEED_MAIL));
 ///
 /// let mut envelope = Envelope::default();
-/// let reply = rcpt(Some(&mut envelope), &settings, "TO:<bob@example.com>", anyone);
+/// let reply = rcpt(Some(&mut envelope), &settings, "TO:<bob@example.com>", within_max_recipients);
 /// assert_eq!(reply.unwrap().code, 250);
 /// assert_eq!(envelope.forward_paths, ["bob@example.com"]);
 /// ```
@@ -110,11 +112,15 @@ pub fn rcpt(
     Ok(reply::OK)
 }
 
-/// Admits anyone, as long as there are not too many.
+/// Admits every recipient until there are too many.
 ///
 /// # Errors
 /// 452: the transaction has [`Settings::max_recipients`] already.
-pub fn anyone(settings: &Settings, envelope: &Envelope, _: &Path) -> Result<(), Reply> {
+pub fn within_max_recipients(
+    settings: &Settings,
+    envelope: &Envelope,
+    _: &Path,
+) -> Result<(), Reply> {
     if envelope.forward_paths.len() >= settings.max_recipients {
         return Err(TOO_MANY_RECIPIENTS);
     }
@@ -125,7 +131,7 @@ pub fn anyone(settings: &Settings, envelope: &Envelope, _: &Path) -> Result<(), 
 mod tests {
     use super::*;
     use crate::parameter::UNKNOWN_PARAMETER;
-    use crate::path::NO_PATH;
+    use crate::path::NOT_A_PATH;
 
     fn at_most(max_recipients: usize) -> Settings {
         Settings {
@@ -138,13 +144,20 @@ mod tests {
     fn a_refused_recipient_leaves_the_others_as_they_were() {
         let settings = at_most(2);
         let mut envelope = Envelope::default();
-        let mut add = |argument: &str| rcpt(Some(&mut envelope), &settings, argument, anyone);
+        let mut add = |argument: &str| {
+            rcpt(
+                Some(&mut envelope),
+                &settings,
+                argument,
+                within_max_recipients,
+            )
+        };
         assert_eq!(add("TO:<a@b.c>"), Ok(reply::OK));
         for (bad, refusal) in [
             ("", NEED_TO),
             ("FROM:<a@b.c>", NEED_TO),
-            ("TO:", NO_PATH),
-            ("TO:<>", NO_PATH),
+            ("TO:", NOT_A_PATH),
+            ("TO:<>", NOT_A_PATH),
             ("TO:<a@b.c> NOTIFY=NEVER", UNKNOWN_PARAMETER),
         ] {
             assert_eq!(add(bad), Err(refusal), "{bad}");
@@ -157,12 +170,19 @@ mod tests {
     fn a_recipient_over_the_limit_is_refused_with_452_after_501_and_555() {
         let settings = at_most(100);
         let mut envelope = Envelope::default();
-        let mut add = |argument: &str| rcpt(Some(&mut envelope), &settings, argument, anyone);
+        let mut add = |argument: &str| {
+            rcpt(
+                Some(&mut envelope),
+                &settings,
+                argument,
+                within_max_recipients,
+            )
+        };
         for _ in 0..100 {
             assert_eq!(add("TO:<a@b.c>"), Ok(reply::OK));
         }
         assert_eq!(add("TO:<a@b.c>"), Err(TOO_MANY_RECIPIENTS));
-        assert_eq!(add("TO:<bad>"), Err(NO_PATH));
+        assert_eq!(add("TO:<bad>"), Err(NOT_A_PATH));
         assert_eq!(add("TO:<a@b.c> FOO=1"), Err(UNKNOWN_PARAMETER));
         assert_eq!(envelope.forward_paths.len(), 100);
     }

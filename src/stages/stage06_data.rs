@@ -52,15 +52,13 @@
 //!
 //! The chapter, with every piece explained: [docs/06-data.md](../../../../../docs/06-data.md).
 
-use std::io;
-
 use crate::command::{Command, Verb};
-use crate::data::DataReader;
+use crate::data::read_message;
 use crate::mail::{Envelope, Mail};
 use crate::reply::{self, Failure, Reply};
 use crate::session::Session;
 use crate::stages::stage05_rcpt::{self, NEED_MAIL};
-use crate::wire::{LineEnd, Wire};
+use crate::wire::LineEnd;
 
 /// 354: now the message.
 pub const START_MAIL_INPUT: Reply = Reply::new(354, "Start mail input; end with <CRLF>.<CRLF>");
@@ -74,7 +72,7 @@ pub const TOO_MUCH_MAIL_DATA: Reply = Reply::new(552, "Too much mail data");
 /// 451: the message can't be stored now; the client may try again (4.2.5).
 pub const NOT_STORED: Reply = Reply::new(451, "The mail could not be stored, try again later");
 
-/// Receives a message: says 354, reads to the end, and returns the reply to that.
+/// Receives a message: says 354, reads it, and returns the reply.
 ///
 /// The message ends the way its DATA command did.
 pub type Receive = fn(&mut Session, Envelope, LineEnd) -> Result<Reply, Failure>;
@@ -102,7 +100,7 @@ pub fn data(session: &mut Session, command: &Command, receive: Receive) -> Resul
     receive(session, envelope, command.line_end)
 }
 
-/// Takes the transaction out of the session, if it is ready for its message.
+/// Takes the transaction out of the session, if it has a recipient.
 ///
 /// ```
 /// use smtp_from_scratch::mail::Envelope;
@@ -150,121 +148,9 @@ fn collect(session: &mut Session, envelope: Envelope, line_end: LineEnd) -> Resu
     Ok(reply::OK)
 }
 
-/// Reads the message off the wire, up to its end, and hands its content to `take` in pieces.
-///
-/// # Errors
-/// `take` refused the message; the rest has then been drained. Or the connection broke.
-pub fn read_message(
-    wire: &mut Wire,
-    line_end: LineEnd,
-    mut take: impl FnMut(&[u8]) -> Result<(), Reply>,
-) -> Result<(), Failure> {
-    let mut reader = MessageReader::new(line_end);
-    let mut taken = Ok(());
-    while !reader.at_end() {
-        reader.read_block(wire, |content| {
-            if taken.is_ok() {
-                taken = take(content);
-            }
-        })?;
-        if let Err(refusal) = taken {
-            return Err(drain(wire, reader, refusal));
-        }
-    }
-    reader.show_size(wire);
-    Ok(())
-}
-
-/// Reads the rest of a refused message and drops it, or its lines would be run as commands.
-fn drain(wire: &mut Wire, mut reader: MessageReader, refusal: Reply) -> Failure {
-    while !reader.at_end() {
-        if let Err(error) = reader.read_block(wire, |_| ()) {
-            // We lost patience (chapter 9), and the client is still there: it hears the refusal first.
-            if error.kind() == io::ErrorKind::TimedOut {
-                let _ = wire.reply(&refusal);
-            }
-            return error.into();
-        }
-    }
-    reader.show_size(wire);
-    refusal.into()
-}
-
-/// Reads one message off the wire.
-struct MessageReader {
-    reader: DataReader,
-    /// Reads along as if DATA had ended in LF, to see what the client may take for the end.
-    lenient_reader: DataReader,
-    /// The size so far in octets, line ends counted.
-    size: u64,
-}
-
-impl MessageReader {
-    fn new(line_end: LineEnd) -> MessageReader {
-        MessageReader {
-            reader: DataReader::new(line_end),
-            lenient_reader: DataReader::new(LineEnd::Lf),
-            size: 0,
-        }
-    }
-
-    fn at_end(&self) -> bool {
-        self.reader.at_end()
-    }
-
-    /// Waits for the next block, and hands the message's own bytes in it to `content`.
-    fn read_block(&mut self, wire: &mut Wire, mut content: impl FnMut(&[u8])) -> io::Result<()> {
-        let is_shown = wire.transcript().is_shown();
-        let block = wire.fill_data_buf()?;
-        if block.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the client left before the end of its message, which is dropped",
-            ));
-        }
-        let used = self.reader.read(block, |piece| {
-            self.size += piece.len() as u64;
-            content(piece);
-        });
-        let waits_in_vain = is_shown && !self.at_end() && self.ends_for_lf(block);
-        wire.consume(used);
-        if waits_in_vain {
-            wire.transcript().narrate(format_args!(
-                "a dot between bare LFs does not end this message: DATA ended in CR LF, so only CR LF . CR LF does"
-            ));
-        }
-        Ok(())
-    }
-
-    /// Says whether the message has its end in this block for somebody who ends lines in LF.
-    fn ends_for_lf(&mut self, block: &[u8]) -> bool {
-        if self.lenient_reader.at_end() {
-            return false;
-        }
-        self.lenient_reader.read(block, |_| ());
-        self.lenient_reader.at_end()
-    }
-
-    fn show_size(&self, wire: &Wire) {
-        let size = self.size;
-        wire.transcript()
-            .narrate(format_args!("a message of {size} octets"));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_dot_between_bare_lfs_is_noticed_once_wherever_the_network_has_cut() {
-        let wire = b"Hello Bob.\n.\nQUIT\n.\n";
-        for size in 1..=wire.len() {
-            let mut reader = MessageReader::new(LineEnd::CrLf);
-            let noticed = wire.chunks(size).filter(|block| reader.ends_for_lf(block));
-            assert_eq!(noticed.count(), 1, "in blocks of {size}");
-        }
-    }
 
     #[test]
     fn data_needs_a_recipient_and_no_argument() {

@@ -68,7 +68,7 @@ pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure
     }
 }
 
-/// Makes the 221 that ends a conversation, with our name as its first word (4.2.3).
+/// Makes the 221 that ends a conversation (4.2.3). Our name comes first.
 ///
 /// ```
 /// use smtp_from_scratch::stages::stage07_quit::closing;

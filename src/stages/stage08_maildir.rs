@@ -56,6 +56,7 @@ use std::io::{self, ErrorKind};
 use std::time::SystemTime;
 
 use crate::command::{Command, Verb};
+use crate::data::read_message;
 use crate::header::{self, Section};
 use crate::mail::Envelope;
 use crate::maildir::{Draft, Maildir};
@@ -99,7 +100,7 @@ pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure
     }
 }
 
-/// Stores the message in the Maildir while it comes in, and says 250 when it is safe there.
+/// Stores the message while it comes in. 250 means that it is safe.
 ///
 /// # Errors
 /// The message is refused, before the 354 or after it, or the connection broke.
@@ -110,7 +111,7 @@ pub fn store(
 ) -> Result<Reply, Failure> {
     let mut incoming = Incoming::begin(session, envelope)?;
     session.wire.reply(&START_MAIL_INPUT)?;
-    stage06_data::read_message(&mut session.wire, line_end, |content| {
+    read_message(&mut session.wire, line_end, |content| {
         incoming.take(content)
     })?;
     Ok(incoming.deliver()?)
@@ -155,7 +156,9 @@ impl Incoming {
         })
     }
 
-    /// Takes a piece of the message, cut anywhere. A refusal removes the file and frees the space.
+    /// Takes a piece of the message, cut anywhere.
+    ///
+    /// A refusal removes the file and frees the space.
     fn take(&mut self, content: &[u8]) -> Result<(), Reply> {
         let taken = self.add(content);
         if taken.is_err() {
@@ -178,14 +181,16 @@ impl Incoming {
             return self.add_to_section(content);
         };
         beginning.extend_from_slice(content);
-        if !beginning.contains(&b'\n') && beginning.len() <= header::MAX_LINE {
+        if !beginning.contains(&b'\n') && beginning.len() <= header::MAX_HEADER_LINE {
             self.first_line = Some(beginning);
             return Ok(());
         }
         self.add_beginning(&beginning)
     }
 
-    /// Adds the first line. Before one that isn't a field, an empty line ends our own header.
+    /// Adds the first line, and what has come after it.
+    ///
+    /// Before a line that isn't a field, an empty line ends our own header.
     fn add_beginning(&mut self, beginning: &[u8]) -> Result<(), Reply> {
         if !header::begins_with_section(beginning) {
             self.section.end();
@@ -228,7 +233,9 @@ impl Incoming {
     }
 }
 
-/// Makes the file and writes the trace header to it, so that a full disk is noticed now.
+/// Makes the file with its trace header.
+///
+/// The header is written at once, so a full disk is noticed before the 354.
 fn begin_draft(maildir: &Maildir, session: &Session, envelope: &Envelope) -> io::Result<Draft> {
     let mut draft = maildir.draft()?;
     let arrival = Arrival {
@@ -259,7 +266,7 @@ fn within_limits(section: &Section) -> Result<(), Reply> {
     Ok(())
 }
 
-/// Reports to the operator that a message can't be stored, and returns the refusal for the client.
+/// Reports an error to the operator, and returns the client's refusal.
 fn not_stored(transcript: &Transcript, error: &io::Error) -> Reply {
     transcript.error(format_args!("the message cannot be stored: {error}"));
     refusal_for(error.kind())

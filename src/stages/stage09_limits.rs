@@ -39,8 +39,8 @@
 //!   for the whole line; of a message, each octet buys a little of it.
 //! - **A thread for everybody.** Beyond some ten thousand the system refuses one more, and the
 //!   standard library aborts the process: every client is gone. The count comes before the thread.
-//! - **`accept` failed, so try again at once.** Out of files it fails as long as the clients stay,
-//!   and the loop burns a processor.
+//! - **`accept` failed, so try again at once.** When no file is left, it fails until a client
+//!   leaves, and the loop burns a processor.
 //! - **Mail for everybody.** A server that takes mail for other domains is expected to pass it on,
 //!   and one that does is found and used for spam within the day. This one never passes anything
 //!   on.
@@ -65,11 +65,11 @@ use crate::stages::stage03_commands::{self, Answer};
 use crate::stages::stage05_rcpt::{self, TOO_MANY_RECIPIENTS};
 use crate::stages::stage06_data;
 use crate::stages::stage08_maildir;
-use crate::wire::LineEnd;
+use crate::wire::{Line, LineEnd};
 
 /// How many commands of a client may be refused for good before it is sent away. A client that
-/// makes so many mistakes guesses addresses, or speaks another protocol. (7.8 leaves the number to
-/// us; 3.8 and 4.2.3 have the 421.)
+/// makes so many mistakes guesses addresses, or speaks another protocol. 7.8 leaves the number to
+/// us; the 421 is that of 3.8 and 4.2.3.
 pub const MAX_REFUSALS: u32 = 20;
 
 /// How much of a client's recipients is remembered, in octets. The longest paths have 256, of which
@@ -82,13 +82,13 @@ pub const MAX_FORWARD_PATHS: usize = 64 * 1024;
 pub const NOT_OUR_DOMAIN: Reply =
     Reply::new(550, "5.7.1 Not a domain of ours, and we do not relay");
 
-/// Holds the conversation with a client who may be anybody, answered by `answer`.
+/// Holds the conversation with a client that may be anybody.
 ///
 /// # Errors
 /// The connection broke.
 pub fn converse(connection: Connection, answer: Answer) -> io::Result<()> {
     let mut session = Session::new(connection);
-    session.wire.stream().limit(session.settings.timeout)?;
+    session.wire.patience().limit(session.settings.timeout)?;
     // A plain netcat ends its lines in LF. On this machine it is nearly always a person or an
     // application; a relay that is here ends its DATA in CR LF.
     if !session.peer.is_loopback() {
@@ -96,7 +96,8 @@ pub fn converse(connection: Connection, answer: Answer) -> io::Result<()> {
         let transcript = session.wire.transcript();
         transcript.narrate(format_args!("only CR LF ends a line of this client"));
     }
-    match stage03_commands::talk(&mut session, answer, exchange) {
+    match stage03_commands::talk(&mut session, answer, exchange_within_limits) {
+        // A client that doesn't fetch its replies is another error: there is no use in one more.
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             session.wire.transcript().narrate(format_args!("{error}"));
             let too_slow = not_available(&session.settings.hostname, "You took too long");
@@ -107,32 +108,35 @@ pub fn converse(connection: Connection, answer: Answer) -> io::Result<()> {
     }
 }
 
-/// Holds one exchange within the timeout, and counts the refusals.
+/// Does what stage 3's `exchange` does, within the limits of this stage.
 ///
-/// A client with too many of them hears 421, and so does one that speaks HTTP.
+/// A client that takes too long is an error. One that makes too many mistakes hears 421, and so does
+/// one that speaks HTTP.
 ///
 /// # Errors
 /// The connection broke, or the client took too long.
-pub fn exchange(
+pub fn exchange_within_limits(
     session: &mut Session,
     line: &mut Vec<u8>,
     answer: Answer,
 ) -> io::Result<Option<Reply>> {
-    session.wire.stream().expect_line();
-    let Some(reply) = stage03_commands::exchange(session, line, answer)? else {
-        return Ok(None);
-    };
-    let hostname = &session.settings.hostname;
-    if is_http_request(line) {
+    session.wire.patience().expect_line();
+    let found = session.wire.read_line(line, MAX_LINE)?;
+    let hostname = session.settings.hostname.as_str();
+    if is_http_request(line, found) {
         return Ok(Some(not_available(hostname, "This is SMTP, not HTTP")));
     }
+    let Some(reply) = stage03_commands::respond(session, line, found, answer)? else {
+        return Ok(None);
+    };
     if reply.code >= 500 {
         session.refusals += 1;
     }
-    if session.refusals < MAX_REFUSALS || reply.ends_conversation() {
+    if session.refusals < MAX_REFUSALS {
         return Ok(Some(reply));
     }
     session.wire.reply(&reply)?;
+    let hostname = &session.settings.hostname;
     Ok(Some(not_available(hostname, "Too many errors")))
 }
 
@@ -157,7 +161,7 @@ pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure
     }
 }
 
-/// Admits recipients of our domains, as long as there is room for them.
+/// Admits recipients of our domains until there are too many.
 ///
 /// # Errors
 /// 550: another domain. 452: too many, or too many octets of them.
@@ -169,44 +173,51 @@ pub fn ours(settings: &Settings, envelope: &Envelope, path: &Path) -> Result<(),
     if octets > MAX_FORWARD_PATHS {
         return Err(TOO_MANY_RECIPIENTS);
     }
-    stage05_rcpt::anyone(settings, envelope, path)
+    stage05_rcpt::within_max_recipients(settings, envelope, path)
 }
 
-/// Says whether a path belongs to one of these `domains`, in any case.
+/// Says whether a path is of one of these domains.
 ///
-/// `<Postmaster>` belongs to every server (4.5.1). Without domains every path is ours.
+/// Case doesn't count. `<Postmaster>` belongs to every server (4.5.1), and without domains every
+/// path is ours.
 fn is_ours(path: &Path, domains: &[String]) -> bool {
     let is_path_s = |ours: &String| ours.eq_ignore_ascii_case(path.domain);
     domains.is_empty() || path.domain.is_empty() || domains.iter().any(is_path_s)
 }
 
-/// Receives a message within its own time, and forgives a client that delivers one its mistakes.
+/// Receives a message within its own time.
+///
+/// A client that delivers one is forgiven its mistakes.
 fn receive(session: &mut Session, envelope: Envelope, line_end: LineEnd) -> Result<Reply, Failure> {
     let max_size = session.settings.max_size;
-    session.wire.stream().expect_message(max_size);
+    session.wire.patience().expect_message(max_size);
     let reply = stage08_maildir::store(session, envelope, line_end)?;
     session.refusals = 0;
     Ok(reply)
 }
 
-/// Says whether a line is the first of an HTTP request (RFC 9112, section 3), whatever its method.
+/// Says whether a line is the first of an HTTP request, whatever its method.
 ///
-/// The last word of such a line is the version. Of an overlong line the last word is unknown; there
-/// the second word tells, a path or a URL.
+/// The last word of such a line is the version (RFC 9112, section 3). Of a line that was cut the last
+/// word is unknown; there the second word tells, a path or a URL.
 ///
 /// ```
 /// use smtp_from_scratch::stages::stage09_limits::is_http_request;
+/// use smtp_from_scratch::wire::{Line, LineEnd};
 ///
-/// assert!(is_http_request(b"POST / HTTP/1.1"));
-/// assert!(!is_http_request(b"NOOP HTTP/1.1"));
+/// let found = Line::Whole(LineEnd::CrLf);
+/// assert!(is_http_request(b"POST / HTTP/1.1", found));
+/// assert!(!is_http_request(b"NOOP HTTP/1.1", found));
 /// ```
-pub fn is_http_request(line: &[u8]) -> bool {
+pub fn is_http_request(line: &[u8], found: Line) -> bool {
     let mut words = line.trim_ascii().split(|&byte| byte == b' ');
     let target = words.nth(1).unwrap_or_default();
     let version = words.next_back().unwrap_or_default();
-    let is_overlong = line.len() == MAX_LINE;
-    version.starts_with(b"HTTP/")
-        || is_overlong && (target.starts_with(b"/") || target.starts_with(b"http"))
+    match found {
+        Line::Whole(_) => version.starts_with(b"HTTP/"),
+        Line::TooLong => target.starts_with(b"/") || target.starts_with(b"http"),
+        Line::Closed => false,
+    }
 }
 
 #[cfg(test)]
@@ -253,28 +264,25 @@ mod tests {
 
     #[test]
     fn an_http_request_is_recognized_by_its_version_or_its_overlong_target() {
-        let overlong = |start: &str| {
-            let mut line = start.to_string();
-            line.push_str(&"x".repeat(MAX_LINE - start.len()));
-            line
-        };
-        for (line, expected) in [
-            ("GET / HTTP/1.1", true),
-            ("OPTIONS * HTTP/1.0", true),
-            ("CONNECT 127.0.0.1:2525 HTTP/1.1", true),
-            ("PRI * HTTP/2.0", true),
+        let whole = Line::Whole(LineEnd::CrLf);
+        for (line, found, expected) in [
+            ("GET / HTTP/1.1", whole, true),
+            ("OPTIONS * HTTP/1.0", whole, true),
+            ("CONNECT 127.0.0.1:2525 HTTP/1.1", whole, true),
+            ("PRI * HTTP/2.0", whole, true),
             // A method may have any name.
-            ("MAIL /FROM:<a@b.c> HTTP/1.1", true),
-            (&overlong("POST /"), true),
-            (&overlong("GET http://127.0.0.1:2525/"), true),
-            (&overlong("AUTH PLAIN "), false),
-            ("NOOP / is a path", false),
-            ("HTTP/1.1", false),
-            ("HTTP/1.1 200 OK", false),
-            ("GET HTTP/1.1", false),
-            ("", false),
+            ("MAIL /FROM:<a@b.c> HTTP/1.1", whole, true),
+            ("POST /xxx", Line::TooLong, true),
+            ("GET http://127.0.0.1:2525/xxx", Line::TooLong, true),
+            ("AUTH PLAIN xxx", Line::TooLong, false),
+            ("NOOP / is a path", whole, false),
+            ("HTTP/1.1", whole, false),
+            ("HTTP/1.1 200 OK", whole, false),
+            ("GET HTTP/1.1", whole, false),
+            ("", whole, false),
+            ("GET / HTTP/1.1", Line::Closed, false),
         ] {
-            assert_eq!(is_http_request(line.as_bytes()), expected, "{:.40}", line);
+            assert_eq!(is_http_request(line.as_bytes(), found), expected, "{line}");
         }
     }
 }
