@@ -2,19 +2,15 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::domain;
 use crate::patience::LONGEST_TIMEOUT;
-use crate::server;
 use crate::settings::{
     DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_RECIPIENTS, DEFAULT_MAX_SIZE, DEFAULT_TIMEOUT, Settings,
 };
 use crate::stages::{self, STAGES, Stage};
-use crate::start::start;
 use crate::transcript::printable;
 
 /// The address of the server unless the user chooses another: on this machine only, and on a port
@@ -180,41 +176,6 @@ impl fmt::Display for UsageError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
-}
-
-/// Runs the program on its arguments, given without its own name.
-///
-/// Serving ends only by an error. The exit code is 0 after `--help` and `--version`, 2 for arguments that make no sense, 1 for a
-/// server that can't start.
-pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    match parse(arguments) {
-        Ok(Request::Help) => print(&usage()),
-        Ok(Request::Version) => print(concat!(
-            "smtp-from-scratch ",
-            env!("CARGO_PKG_VERSION"),
-            "\n"
-        )),
-        Ok(Request::Serve(request)) => {
-            let problem = match start(*request) {
-                Ok((listener, settings, stage)) => {
-                    server::serve(&listener, settings, stage.converse)
-                }
-                Err(problem) => problem,
-            };
-            let _ = writeln!(io::stderr(), "error: {problem}");
-            ExitCode::from(1)
-        }
-        Err(error) => {
-            let _ = write!(io::stderr(), "error: {error}\n\n{}", usage());
-            ExitCode::from(2)
-        }
-    }
-}
-
-/// Prints to a terminal that may be gone (`--help | head -1`).
-fn print(text: &str) -> ExitCode {
-    let _ = io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
 }
 
 /// Reads the arguments.

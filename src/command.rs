@@ -1,6 +1,7 @@
 //! A command: a verb and its argument (chapter 3).
 
 use crate::reply::Reply;
+pub use crate::verb::Verb;
 use crate::wire::{LineEnd, MAX_COMMAND_LINE};
 
 /// The longest AUTH command in octets, CRLF included. RFC 4954, section 4 has 12,288 octets for the
@@ -19,58 +20,6 @@ pub const LINE_TOO_LONG: Reply = Reply::new(500, "Line too long");
 /// 500: a byte outside printable ASCII. Commands are ASCII, and other bytes get "500 syntax error -
 /// invalid character" (2.4). Control characters are ASCII and no better.
 pub const INVALID_CHARACTER: Reply = Reply::new(500, "Syntax error - invalid character");
-
-/// The commands of RFC 5321, and AUTH (RFC 4954).
-///
-/// A server that can't do one of them yet still knows it: it answers 502 and not 500 (4.2.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // The names are the protocol's own.
-pub enum Verb {
-    Helo,
-    Ehlo,
-    Mail,
-    Rcpt,
-    Data,
-    Rset,
-    Noop,
-    Quit,
-    Auth,
-    Vrfy,
-    Expn,
-    Help,
-}
-
-impl Verb {
-    /// Finds the verb that `word` spells, in any case (2.4).
-    pub fn parse(word: &str) -> Option<Verb> {
-        const VERBS: [(&str, Verb); 12] = [
-            ("HELO", Verb::Helo),
-            ("EHLO", Verb::Ehlo),
-            ("MAIL", Verb::Mail),
-            ("RCPT", Verb::Rcpt),
-            ("DATA", Verb::Data),
-            ("RSET", Verb::Rset),
-            ("NOOP", Verb::Noop),
-            ("QUIT", Verb::Quit),
-            ("AUTH", Verb::Auth),
-            ("VRFY", Verb::Vrfy),
-            ("EXPN", Verb::Expn),
-            ("HELP", Verb::Help),
-        ];
-        VERBS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(word))
-            .map(|(_, verb)| *verb)
-    }
-
-    /// Returns the longest line of this command in octets, CRLF included.
-    pub fn max_line(self) -> usize {
-        match self {
-            Verb::Auth => MAX_AUTH_LINE,
-            _ => MAX_COMMAND_LINE,
-        }
-    }
-}
 
 /// One command, as the client sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +60,7 @@ impl<'line> Command<'line> {
         }
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         let verb = Verb::parse(word).ok_or(UNRECOGNIZED)?;
-        if line.len() + line_end.length() > verb.max_line() {
+        if line.len() + line_end.length() > max_line(verb) {
             return Err(LINE_TOO_LONG);
         }
         Ok(Command {
@@ -119,6 +68,14 @@ impl<'line> Command<'line> {
             argument: rest.trim_start_matches(' '),
             line_end,
         })
+    }
+}
+
+/// Returns the longest line of a command in octets, CRLF included.
+fn max_line(verb: Verb) -> usize {
+    match verb {
+        Verb::Auth => MAX_AUTH_LINE,
+        _ => MAX_COMMAND_LINE,
     }
 }
 

@@ -1,7 +1,7 @@
-//! The program: see [`smtp_from_scratch::cli`].
+//! The program: see [`smtp_from_scratch::start`].
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    smtp_from_scratch::cli::run(std::env::args_os().skip(1))
+    smtp_from_scratch::start::run(std::env::args_os().skip(1))
 }

@@ -1,21 +1,59 @@
-//! The start of a server: everything before the first client.
+//! The start of the program: everything before the first client.
 
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::process::ExitCode;
 
-use crate::cli::{STAGE_OF_LIMITS, STAGE_OF_MAILDIR, Serve};
+use crate::cli::{self, Request, STAGE_OF_LIMITS, STAGE_OF_MAILDIR, Serve};
 use crate::machine;
 use crate::maildir::Maildir;
+use crate::server;
 use crate::settings::{DEFAULT_MAX_CONNECTIONS, Settings};
 use crate::stages::Stage;
 use crate::transcript::printable;
+
+/// Runs the program on its arguments, given without its own name.
+///
+/// Serving ends only by an error. The exit code is 0 after `--help` and `--version`, 2 for arguments that make no sense, 1 for a
+/// server that can't start.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    match cli::parse(arguments) {
+        Ok(Request::Help) => print(&cli::usage()),
+        Ok(Request::Version) => print(concat!(
+            "smtp-from-scratch ",
+            env!("CARGO_PKG_VERSION"),
+            "\n"
+        )),
+        Ok(Request::Serve(request)) => {
+            let problem = match start(*request) {
+                Ok((listener, settings, stage)) => {
+                    server::serve(&listener, settings, stage.converse)
+                }
+                Err(problem) => problem,
+            };
+            let _ = writeln!(io::stderr(), "error: {problem}");
+            ExitCode::from(1)
+        }
+        Err(error) => {
+            let _ = write!(io::stderr(), "error: {error}\n\n{}", cli::usage());
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints to a terminal that may be gone (`--help | head -1`).
+fn print(text: &str) -> ExitCode {
+    let _ = io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
 
 /// Listens, opens the Maildir, and says so on the terminal.
 ///
 /// # Errors
 /// Why the server can't start and what to do, in a sentence or two.
-pub fn start(mut request: Serve) -> Result<(TcpListener, Settings, &'static Stage), String> {
+fn start(mut request: Serve) -> Result<(TcpListener, Settings, &'static Stage), String> {
     start_log();
     let settings = &mut request.settings;
     let warnings = &mut request.warnings;

@@ -16,9 +16,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::command::Verb;
 use crate::header;
 use crate::mail::Envelope;
+use crate::verb::Verb;
 
 /// How many recipients, header fields and lines of the body of a message are shown.
 const SHOWN_LINES: usize = 20;
