@@ -49,7 +49,7 @@ enum State {
     Text,
     /// A CR within a line.
     Cr,
-    /// A dot at the start of a line. It is held back: it is stuffing, or half of an end.
+    /// A dot at the start of a line. It is held back: it is stuffing, or the first half of the end.
     Dot,
     /// A dot at the start of a line and a CR. Both are held back.
     DotCr,
@@ -74,8 +74,8 @@ impl DataReader {
     /// Reads `block`, the next bytes from the wire.
     ///
     /// The message's own bytes among them go to `content`, in order and in pieces as large as
-    /// possible. Returns how many bytes were used: the whole block, or up to the end of the message
-    /// and with it.
+    /// possible. Returns how many bytes were used: the whole block, or up to and including the end of
+    /// the message.
     pub fn read(&mut self, block: &[u8], mut content: impl FnMut(&[u8])) -> usize {
         use State::{Cr, Dot, DotCr, End, LineStart, Text};
 
@@ -174,7 +174,7 @@ pub fn read_message(
 fn drain(wire: &mut Wire, mut reader: MessageReader, refusal: Reply) -> Failure {
     while !reader.at_end() {
         if let Err(error) = reader.read_block(wire, |_| ()) {
-            // We lost patience (chapter 9), which sends this reply together with its 421.
+            // We lost patience. Chapter 9 sends this reply together with its 421.
             if error.kind() == io::ErrorKind::TimedOut {
                 let _ = wire.reply(&refusal);
             }

@@ -17,7 +17,7 @@ pub const MAX_HEADER_LINE: usize = 998;
 /// One header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// Its name, such as `Subject`: printable ASCII without a colon, in any case.
+    /// Its name, such as `Subject`: printable ASCII without a colon, in upper or lower case.
     pub name: &'a [u8],
     /// Its value in one line, even if it was sent in several ([unfolded](fields)), without white
     /// space around it. Any bytes.
@@ -38,7 +38,8 @@ pub struct Field<'a> {
 pub fn begins_with_section(message: &[u8]) -> bool {
     let line = message.split_inclusive(|&byte| byte == b'\n').next();
     line.is_none_or(|line| {
-        let is_mailbox_line = line.starts_with(b"From ") && line.contains(&b':');
+        let colons = line.iter().filter(|&&byte| byte == b':').count();
+        let is_mailbox_line = line.starts_with(b"From ") && colons == 2;
         is_mailbox_line || without_line_end(line).is_empty() || parse(line).is_some()
     })
 }
@@ -269,6 +270,7 @@ mod tests {
             (b"", true),
             (b"From ada Sun Nov 22 08:55:53 2026\n", true),
             (b"From Monday on I am away.\n", false),
+            (b"From noon on: lunch\n", false),
             (b"Hello Bob, lunch at noon?\r\n", false),
             (b"Hello Bob: lunch?\r\n", false), // A name has no space in it.
             (b" Subject: hi\r\n", false),      // It would continue the field above it.

@@ -22,8 +22,8 @@ use crate::machine;
 /// hours, and a leftover 36.
 pub const LEFTOVER_AGE: Duration = Duration::from_secs(36 * 60 * 60);
 
-/// How many octets are collected before they are written to the file: a small message is one write.
-/// At most twice as many are held.
+/// How many octets are collected before they are written to the file: a small message is one write,
+/// after its header. At most twice as many are held.
 const BLOCK: usize = 8 * 1024;
 
 /// A Maildir that exists and can be written to.
@@ -54,7 +54,9 @@ impl Maildir {
         let path = Path::new(".").join(&directory);
         let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
         for name in ["tmp", "new", "cur"] {
-            private_directories().create(path.join(name))?;
+            let folder = path.join(name);
+            let created = private_directories().create(&folder);
+            created.map_err(|error| at(&folder, &error))?;
         }
         // The name of a new directory is in the directory above it.
         let above = missing.iter().filter_map(|path| path.parent());
@@ -107,7 +109,7 @@ impl Maildir {
         Ok(Draft {
             file: private_file(&path).map_err(|error| at(&path, &error))?,
             path,
-            delivered: false,
+            left_tmp: false,
             new_mail: self.new_mail(),
             name,
             id,
@@ -121,7 +123,8 @@ impl Maildir {
 
     /// Removes files from `tmp` that are too old for a delivery.
     fn remove_leftovers(&self, now: SystemTime) -> io::Result<()> {
-        for entry in fs::read_dir(self.directory.join("tmp"))? {
+        let tmp = self.directory.join("tmp");
+        for entry in fs::read_dir(&tmp).map_err(|error| at(&tmp, &error))? {
             let entry = entry?;
             // Another server on this Maildir may have been faster.
             let Ok(metadata) = entry.metadata() else {
@@ -144,7 +147,7 @@ impl Maildir {
         let probe = self.new_mail().join(format!(".{}", draft.name));
         fs::rename(&draft.path, &probe).map_err(|error| at(&probe, &error))?;
         let synced = sync_names(&self.new_mail());
-        fs::remove_file(&probe)?;
+        fs::remove_file(&probe).map_err(|error| at(&probe, &error))?;
         synced
     }
 }
@@ -156,7 +159,7 @@ pub struct Draft {
     /// The place of the file in `tmp`.
     path: PathBuf,
     /// Whether the file has left `tmp`.
-    delivered: bool,
+    left_tmp: bool,
     /// The folder where it will be delivered.
     new_mail: PathBuf,
     /// The name of the file: the time, the id, the host, with dots between them.
@@ -175,7 +178,7 @@ pub struct Draft {
 impl Draft {
     /// Returns the name of this message: letters and digits.
     ///
-    /// No other message of this server has it. It is part of the file's name.
+    /// No other message of this process has it. It is part of the file's name.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -244,31 +247,31 @@ impl Draft {
         }
         self.flush()?;
         // Opened first: if this fails, nothing has happened yet.
-        let new_mail = Directory::open(&self.new_mail)?;
+        let folder = Directory::open(&self.new_mail)?;
         // The order is the point: first the content is safe, then it gets its name in `new`, then
         // the name is safe.
         self.file.sync_all()?;
-        let delivered = self.new_mail.join(&self.name);
+        let destination = self.new_mail.join(&self.name);
         // A rename replaces the file that is there, and that one was promised.
-        if delivered.exists() {
-            return Err(at(&delivered, &ErrorKind::AlreadyExists.into()));
+        if destination.exists() {
+            return Err(at(&destination, &ErrorKind::AlreadyExists.into()));
         }
-        fs::rename(&self.path, &delivered).map_err(|error| at(&delivered, &error))?;
-        self.delivered = true;
+        fs::rename(&self.path, &destination).map_err(|error| at(&destination, &error))?;
+        self.left_tmp = true;
         if self.syncs_names {
-            if let Err(error) = new_mail.sync() {
-                let _ = fs::remove_file(&delivered);
+            if let Err(error) = folder.sync() {
+                let _ = fs::remove_file(&destination);
                 return Err(at(&self.new_mail, &error));
             }
         }
-        Ok(delivered)
+        Ok(destination)
     }
 }
 
 impl Drop for Draft {
     /// Removes the file of a draft that wasn't delivered.
     fn drop(&mut self) {
-        if !self.delivered {
+        if !self.left_tmp {
             let _ = fs::remove_file(&self.path);
         }
     }

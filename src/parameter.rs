@@ -10,7 +10,7 @@ pub const UNKNOWN_PARAMETER: Reply = Reply::new(555, "Parameter not recognized")
 /// One `esmtp-param`: a keyword, and a value if it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameter<'a> {
-    /// Letters, digits and hyphens, in any case.
+    /// Letters, digits and hyphens, in upper or lower case.
     pub keyword: &'a str,
     /// Printable ASCII without `=` and space.
     pub value: Option<&'a str>,

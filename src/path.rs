@@ -64,8 +64,8 @@ pub fn reverse_path(text: &str) -> Result<(Path<'_>, &str), Reply> {
 ///
 /// Returns it with the text that follows: the parameters, if there are any.
 ///
-/// `<Postmaster>`, in any case, is the one mailbox that needs no domain: every mail server has one
-/// (4.1.1.3, 4.5.1). The null path is for senders only.
+/// `<Postmaster>`, in upper or lower case, is the one mailbox that needs no domain: every mail server
+/// has one (4.1.1.3, 4.5.1). The null path is for senders only.
 ///
 /// # Errors
 /// 501: not a path, or one that is too long.

@@ -1,8 +1,8 @@
 //! How many clients may be connected at a time (chapter 9).
 //!
-//! Each client has a thread, and beyond some ten thousand threads the standard library ends the whole
-//! process. So a client is counted before it gets a thread: it takes one of a fixed number of places,
-//! or hears 421.
+//! Each client has a thread. Where the machine has no room for one more, the standard library may end
+//! the whole process ([`most_connections`](crate::machine::most_connections) says why). So a client
+//! is counted before it gets a thread: it takes one of a fixed number of places, or hears 421.
 
 use std::io;
 use std::sync::Arc;

@@ -39,7 +39,8 @@ pub struct Settings {
     pub maildir: Option<Maildir>,
     /// How long a client may keep us waiting (chapter 9): more than zero, a day at most.
     pub timeout: Duration,
-    /// The domains whose mail is accepted (chapter 9), in any case; with none, every domain's.
+    /// The domains whose mail is accepted (chapter 9), in upper or lower case; with none, every
+    /// domain's.
     pub domains: Vec<String>,
 }
 

@@ -30,7 +30,7 @@ pub struct Arrival<'a> {
     pub hostname: &'a str,
     /// The protocol that was spoken.
     pub protocol: Protocol,
-    /// A name for this message that no other of ours has: letters and digits.
+    /// The message's name among ours: letters and digits.
     pub id: &'a str,
     /// When the message came.
     pub time: SystemTime,
@@ -164,7 +164,7 @@ fn days_of_month(year: u64, month: usize) -> u64 {
     }
 }
 
-/// Says whether it is every fourth year, of centuries every fourth.
+/// Says whether a year has 366 days: every fourth, of centuries every fourth.
 fn is_leap_year(year: u64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }

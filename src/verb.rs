@@ -21,7 +21,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Finds the verb that `word` spells, in any case (2.4).
+    /// Finds the verb that `word` spells, ignoring case (2.4).
     pub fn parse(word: &str) -> Option<Verb> {
         const VERBS: [(&str, Verb); 12] = [
             ("HELO", Verb::Helo),

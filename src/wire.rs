@@ -19,7 +19,7 @@ use crate::transcript::Transcript;
 /// The longest command line in octets, CRLF included (4.5.3.1.4).
 pub const MAX_COMMAND_LINE: usize = 512;
 
-/// The size of the input buffer while commands are read: room for two of the longest.
+/// The size of the input buffer while commands are read. A longer line comes in pieces.
 const COMMAND_BUFFER: usize = 2 * MAX_COMMAND_LINE;
 
 /// The size of the input buffer when a message begins: most messages of text fit in one read.
@@ -98,7 +98,7 @@ impl Wire {
         &self.transcript
     }
 
-    /// Returns the stream below, which says how long to wait (chapter 9).
+    /// Returns the stream below, to set how long it waits (chapter 9).
     pub fn patience(&mut self) -> &mut PatientStream {
         &mut self.stream
     }
@@ -234,9 +234,10 @@ impl Wire {
         Ok(&self.input[self.unread.clone()])
     }
 
-    /// Does the same for a message (chapter 6), with a larger buffer.
+    /// Returns the bytes of a message that are received and not yet consumed (chapter 6).
     ///
-    /// The buffer grows while reads fill it. The next command finds it small again.
+    /// It waits as reading a line does, with a larger buffer, which grows while reads fill it. The
+    /// next command finds it small again.
     ///
     /// # Errors
     /// The connection broke.
@@ -259,9 +260,7 @@ impl Wire {
 
     /// Waits for the client. The replies leave first.
     fn receive(&mut self, size: usize) -> io::Result<()> {
-        if !self.output.is_empty() {
-            self.flush()?;
-        }
+        self.flush()?;
         if self.input.len() != size {
             self.input = vec![0; size];
         }

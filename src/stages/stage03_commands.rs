@@ -2,8 +2,8 @@
 //!
 //! A command is a line: a verb of four letters and, after a space, its argument
 //! ([`crate::command`]). The client sends one, the server sends one reply, and so on until the
-//! client leaves: RFC 5321, 4.3.1 calls it an alternating dialogue. [`converse`] is that dialogue,
-//! and every later stage uses it.
+//! client leaves: RFC 5321, 4.3.1 calls it an alternating dialogue. [`talk`] is that dialogue, and
+//! every later stage uses it.
 //!
 //! The first command is HELO, or EHLO from a client that knows of extensions, which are for a later
 //! day (3.2, 4.1.1.1). With it the client says its name. A client that says it once more starts
@@ -57,7 +57,8 @@ use crate::wire::Line;
 
 /// A stage's answer to one command.
 ///
-/// It returns the reply, and [`talk`] sends it. Only the 354 of DATA leaves from within.
+/// It returns the reply, and [`talk`] sends it. DATA alone replies from within: the 354, and the
+/// refusal of a message whose end doesn't come in time.
 pub type Answer = fn(&mut Session, &Command) -> Result<Reply, Failure>;
 
 /// One turn of the dialogue: a line is read, and answered.
@@ -126,8 +127,8 @@ pub fn respond(
         Line::TooLong => Err(LINE_TOO_LONG),
         Line::Closed => return Ok(None),
     };
-    let answered = command.map_err(Failure::from);
-    match answered.and_then(|command| answer(session, &command)) {
+    let command = command.map_err(Failure::from);
+    match command.and_then(|command| answer(session, &command)) {
         Ok(reply) | Err(Failure::Refused(reply)) => Ok(Some(reply)),
         Err(Failure::Broken(error)) => Err(error),
     }

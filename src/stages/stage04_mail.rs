@@ -106,7 +106,7 @@ pub fn mail(
     Ok(reply::OK)
 }
 
-/// Returns what follows `word` in the argument, in any case (2.4).
+/// Returns what follows `word` in the argument, ignoring case (2.4).
 pub fn after_word<'a>(word: &str, argument: &'a str) -> Option<&'a str> {
     let (start, rest) = argument.split_at_checked(word.len())?;
     start.eq_ignore_ascii_case(word).then_some(rest)

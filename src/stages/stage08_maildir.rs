@@ -2,8 +2,8 @@
 //!
 //! A 250 at the end of DATA is a promise: from here on the mail is the server's, and it must not be
 //! lost because of anything short of the loss of the disk (RFC 5321, 4.2.5, 6.1). So the mail is
-//! written to a file, the file is synced, it gets its name, the name is synced, and only then the
-//! server says 250.
+//! written to a file, the file is synced, it gets its name, the name is synced, and only then does
+//! the server say 250.
 //!
 //! ```smtp
 //! S: 220 localhost ESMTP ready
@@ -35,8 +35,8 @@
 //!
 //! - **250, and the mail is in the page cache.** `write` returns when the system has the bytes, not
 //!   when the disk has them. A power cut takes the last half minute with it, promises and all.
-//! - **Syncing the file and not its name.** The name is in the directory, and that is synced by
-//!   itself.
+//! - **Syncing the file and not its name.** The name is in the directory, and the directory needs a
+//!   sync of its own.
 //! - **Writing into the folder where readers look.** They find half a mail. It is written elsewhere
 //!   and renamed: a rename happens at once or not at all.
 //! - **A file name made of what the client said.** `../../.ssh/authorized_keys` is a fine address
@@ -76,7 +76,7 @@ pub const MAX_HEADER_SECTION: usize = 1024 * 1024;
 /// in circles, and grows. The RFC asks for a limit of at least 100 (6.3).
 pub const MAX_RECEIVED: usize = 100;
 
-/// 452: the disk is full, or the operator's limits are reached (4.2.3).
+/// 452: the disk is full, or a quota or the limit on a file's size is reached (4.2.3).
 pub const NO_STORAGE: Reply = Reply::new(452, "Insufficient system storage, try again later");
 
 /// 552: over [`MAX_HEADER_SECTION`].
@@ -178,7 +178,7 @@ impl Incoming {
             self.shown.extend_from_slice(shown);
         }
         let Some(mut beginning) = self.first_line.take() else {
-            return self.add_to_section(content);
+            return self.check_and_write(content);
         };
         beginning.extend_from_slice(content);
         if !beginning.contains(&b'\n') && beginning.len() <= header::MAX_HEADER_LINE {
@@ -196,10 +196,11 @@ impl Incoming {
             self.section.end();
             self.write(b"\r\n")?;
         }
-        self.add_to_section(beginning)
+        self.check_and_write(beginning)
     }
 
-    fn add_to_section(&mut self, content: &[u8]) -> Result<(), Reply> {
+    /// Counts the content while it is header, and writes it.
+    fn check_and_write(&mut self, content: &[u8]) -> Result<(), Reply> {
         self.section.read(content);
         within_limits(&self.section)?;
         self.write(content)

@@ -37,7 +37,7 @@
 //!
 //! - **A timeout for each read.** A client that sends a byte a second never meets it. The time is
 //!   for the whole line; of a message, each octet buys a little of it.
-//! - **A thread for everybody.** Beyond some ten thousand the system refuses one more, and the
+//! - **A thread for everybody.** Beyond some ten thousand no memory map is left for one more, and the
 //!   standard library aborts the process: every client is gone. The count comes before the thread.
 //! - **`accept` failed, so try again at once.** When no file is left, it fails until a client
 //!   leaves, and the loop burns a processor.
@@ -153,7 +153,7 @@ pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure
                 transaction,
                 &session.settings,
                 argument,
-                ours,
+                admit_ours,
             )?)
         }
         Verb::Data => stage06_data::data(session, command, receive),
@@ -165,7 +165,7 @@ pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure
 ///
 /// # Errors
 /// 550: another domain. 452: too many, or too many octets of them.
-pub fn ours(settings: &Settings, envelope: &Envelope, path: &Path) -> Result<(), Reply> {
+pub fn admit_ours(settings: &Settings, envelope: &Envelope, path: &Path) -> Result<(), Reply> {
     if !is_ours(path, &settings.domains) {
         return Err(NOT_OUR_DOMAIN);
     }
@@ -181,8 +181,8 @@ pub fn ours(settings: &Settings, envelope: &Envelope, path: &Path) -> Result<(),
 /// Case doesn't count. `<Postmaster>` belongs to every server (4.5.1), and without domains every
 /// path is ours.
 fn is_ours(path: &Path, domains: &[String]) -> bool {
-    let is_path_s = |ours: &String| ours.eq_ignore_ascii_case(path.domain);
-    domains.is_empty() || path.domain.is_empty() || domains.iter().any(is_path_s)
+    let is_same = |domain: &String| domain.eq_ignore_ascii_case(path.domain);
+    domains.is_empty() || path.domain.is_empty() || domains.iter().any(is_same)
 }
 
 /// Receives a message within its own time.
