@@ -172,6 +172,7 @@ pub fn read_message(
 ///
 /// Otherwise its lines would be run as commands.
 fn drain(wire: &mut Wire, mut reader: MessageReader, refusal: Reply) -> Failure {
+    wire.patience().hurry();
     while !reader.at_end() {
         if let Err(error) = reader.read_block(wire, |_| ()) {
             // We lost patience. Chapter 9 sends this reply together with its 421.

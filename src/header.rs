@@ -5,8 +5,9 @@
 //! inside (RFC 5321, 2.4). We look, to show the message to a person, and to refuse one that goes in
 //! circles or has too much of a header (chapter 8). Nothing here ever fails.
 //!
-//! The one rule: the section ends at the first empty line. A message whose first line is not a field
-//! has no section at all ([`begins_with_section`]).
+//! The one rule: the section ends before the first line that neither begins a field nor continues one.
+//! An empty line is such a line. A message whose first line isn't a field has no section at all
+//! ([`begins_with_section`]).
 
 use std::borrow::Cow;
 
@@ -37,17 +38,26 @@ pub struct Field<'a> {
 /// ```
 pub fn begins_with_section(message: &[u8]) -> bool {
     let line = message.split_inclusive(|&byte| byte == b'\n').next();
-    line.is_none_or(|line| {
-        let colons = line.iter().filter(|&&byte| byte == b':').count();
-        let is_mailbox_line = line.starts_with(b"From ") && colons == 2;
-        is_mailbox_line || without_line_end(line).is_empty() || parse(line).is_some()
-    })
+    line.is_none_or(|line| begins_field(line) || without_line_end(line).is_empty())
 }
 
-/// Splits a message at its first empty line: header section, body.
+/// Says whether a line begins a field, judging by its first [`MAX_HEADER_LINE`] octets.
+fn begins_field(line: &[u8]) -> bool {
+    let line = &line[..line.len().min(MAX_HEADER_LINE)];
+    let colons = line.iter().filter(|&&byte| byte == b':').count();
+    let is_mailbox_line = line.starts_with(b"From ") && colons == 2;
+    is_mailbox_line || parse(line).is_some()
+}
+
+/// Says whether a line continues the field above it (RFC 5322, 2.2.3).
+fn continues_field(line: &[u8]) -> bool {
+    line.starts_with(b" ") || line.starts_with(b"\t")
+}
+
+/// Splits a message into header section and body.
 ///
-/// The empty line belongs to neither. Lines may end in CRLF or LF. A message that doesn't
-/// [begin with a section](begins_with_section) is all body.
+/// The section ends before the first line that neither begins a field nor continues one. Usually
+/// that is an empty line, which belongs to neither part. Lines may end in CRLF or LF.
 ///
 /// ```
 /// use smtp_from_scratch::header;
@@ -57,24 +67,24 @@ pub fn begins_with_section(message: &[u8]) -> bool {
 /// assert_eq!(body, b"Hello Bob\r\n");
 /// ```
 pub fn split(message: &[u8]) -> (&[u8], &[u8]) {
-    if !begins_with_section(message) {
-        return (&[], message);
-    }
-    let mut section_length = 0;
+    let mut length = 0;
     for line in message.split_inclusive(|&byte| byte == b'\n') {
-        if without_line_end(line).is_empty() {
-            let (section, rest) = message.split_at(section_length);
-            return (section, &rest[line.len()..]);
+        if begins_field(line) || length > 0 && continues_field(line) {
+            length += line.len();
+            continue;
         }
-        section_length += line.len();
+        let (section, body) = message.split_at(length);
+        return match without_line_end(line).is_empty() {
+            true => (section, &body[line.len()..]),
+            false => (section, body),
+        };
     }
     (message, &[])
 }
 
 /// Reads the fields of a header section, in order.
 ///
-/// A name may repeat, as `Received:` does. A line that is neither a field nor the continuation of
-/// one is passed over.
+/// A name may repeat, as `Received:` does. The line that mailbox files put on top is passed over.
 ///
 /// ```
 /// use smtp_from_scratch::header;
@@ -99,12 +109,10 @@ pub fn fields(section: &[u8]) -> impl Iterator<Item = Field<'_>> {
 }
 
 /// Returns the length of the first line with its continuations.
-///
-/// A continuation begins with a space or a tab (RFC 5322, 2.2.3).
 fn folded_line_length(text: &[u8]) -> usize {
     let mut length = 0;
     for line in text.split_inclusive(|&byte| byte == b'\n') {
-        if length > 0 && !line.starts_with(b" ") && !line.starts_with(b"\t") {
+        if length > 0 && !continues_field(line) {
             break;
         }
         length += line.len();
@@ -157,12 +165,10 @@ pub fn without_line_end(line: &[u8]) -> &[u8] {
 pub struct Section {
     length: usize,
     received: usize,
-    /// The current line, as far as [`RECEIVED`] goes.
-    line_start: Vec<u8>,
+    /// The current line, up to [`MAX_HEADER_LINE`].
+    line: Vec<u8>,
     ended: bool,
 }
-
-const RECEIVED: &[u8] = b"received:";
 
 impl Section {
     /// Reads the next piece of the message, with CRLF or LF.
@@ -172,13 +178,16 @@ impl Section {
                 return;
             }
             self.length += part.len();
-            let room = RECEIVED.len() - self.line_start.len();
-            let start = &part[..part.len().min(room)];
-            self.line_start.extend_from_slice(start);
-            if part.ends_with(b"\n") {
-                self.received += usize::from(self.line_start.eq_ignore_ascii_case(RECEIVED));
-                self.ended = without_line_end(&self.line_start).is_empty();
-                self.line_start.clear();
+            let room = MAX_HEADER_LINE - self.line.len();
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            let is_whole = part.ends_with(b"\n");
+            if is_whole || self.line.len() == MAX_HEADER_LINE {
+                self.ended = !begins_field(&self.line) && !continues_field(&self.line);
+            }
+            if is_whole {
+                let is_received = |field: Field| field.name.eq_ignore_ascii_case(b"Received");
+                self.received += usize::from(parse(&self.line).is_some_and(is_received));
+                self.line.clear();
             }
         }
     }
@@ -188,7 +197,7 @@ impl Section {
         self.ended = true;
     }
 
-    /// Returns the length so far in octets, the empty line included.
+    /// Returns the length so far in octets, the line that ended it included.
     pub fn length(&self) -> usize {
         self.length
     }
@@ -234,20 +243,41 @@ mod tests {
                 &b"Received: a\r\nReceived: b\r\n\r\nReceived: c\r\n"[..],
                 (28, 2),
             ),
-            (b"RECEIVED:\nreceived:b\n\nReceived: c\n", (22, 2)),
+            (b"RECEIVED:\nreceived :b\n\nReceived: c\n", (23, 2)),
             // A continuation.
             (b"X: a\r\n Received: folded\r\n\tReceived: too\r\n", (41, 0)),
             (b"Received-SPF: a\nXReceived: b\nReceive: c\n", (40, 0)),
-            // A line that isn't a field doesn't end the section.
-            (b"X: a\nHello\nReceived: a\n", (23, 1)),
+            // A line that isn't a field ends the section.
+            (b"X: a\nHello\nReceived: a\n", (11, 0)),
             (b"\nReceived: a\n", (1, 0)),
-            // A CR alone makes no empty line.
-            (b"X: a\n\rReceived: b\n\r\r\nX: c\n", (26, 0)),
+            (b"X: a\n\rReceived: b\nReceived: c\n", (18, 0)),
             (b"", (0, 0)),
         ] {
             for size in [1, 2, 3, 7, 100] {
                 let shown = message.escape_ascii();
                 assert_eq!(section(message, size), expected, "{shown} in {size}s");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_judged_by_its_beginning() {
+        let long = "x".repeat(5000);
+        let late = format!("{}: x", "x".repeat(MAX_HEADER_LINE));
+        for (line, begins) in [
+            (long.clone(), false),
+            (late, false),
+            (format!("X: {long}"), true),
+        ] {
+            let message = format!("{line}\nReceived: a\n");
+            assert_eq!(
+                begins_with_section(message.as_bytes()),
+                begins,
+                "{line:.20}"
+            );
+            for size in [1, 997, 998, 999, 9000] {
+                let (_, received) = section(message.as_bytes(), size);
+                assert_eq!(received, usize::from(begins), "{line:.20} in {size}s");
             }
         }
     }

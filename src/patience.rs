@@ -23,8 +23,8 @@ pub struct PatientStream {
     timeout: Option<Duration>,
     /// When the current wait is over. The first read of the wait sets it.
     deadline: Option<Instant>,
-    /// How many octets may still move the deadline.
-    earning: usize,
+    /// Whether octets that arrive move the deadline.
+    earning: bool,
     /// The read timeout that the socket has now: setting it again would cost a system call.
     read_timeout: Option<Duration>,
 }
@@ -36,7 +36,7 @@ impl PatientStream {
             stream,
             timeout: None,
             deadline: None,
-            earning: 0,
+            earning: false,
             read_timeout: None,
         }
     }
@@ -64,21 +64,24 @@ impl PatientStream {
     ///
     /// The line has the whole timeout, from its first read to its line end.
     pub fn expect_line(&mut self) {
-        self.begin_wait(0);
-    }
-
-    /// Begins the wait for a message of at most `longest` octets.
-    ///
-    /// It may take longer than the timeout while it keeps coming. Each octet buys the time that it
-    /// takes at [`LEAST_DATA_RATE`]; octets beyond `longest` buy nothing, so a message without an
-    /// end is cut off. A pause may last for the timeout at most.
-    pub fn expect_message(&mut self, longest: usize) {
-        self.begin_wait(longest);
-    }
-
-    fn begin_wait(&mut self, earning: usize) {
         self.deadline = None;
-        self.earning = earning;
+        self.earning = false;
+    }
+
+    /// Begins the wait for a message.
+    ///
+    /// It may take longer than the timeout while it keeps coming: each octet buys the time that it
+    /// takes at [`LEAST_DATA_RATE`]. A pause may last for the timeout at most.
+    pub fn expect_message(&mut self) {
+        self.deadline = None;
+        self.earning = true;
+    }
+
+    /// Gives a refused message no more time than it has left.
+    ///
+    /// Otherwise a client could keep us busy for ever with a message that we don't want.
+    pub fn hurry(&mut self) {
+        self.earning = false;
     }
 
     /// Limits the next read to the rest of the wait, which begins now if it hasn't yet.
@@ -98,10 +101,8 @@ impl PatientStream {
 
     /// Moves the deadline for octets of a message that have arrived.
     fn earn(&mut self, octets: usize) {
-        let earning = octets.min(self.earning);
-        self.earning -= earning;
-        if let (Some(timeout), Some(deadline), 1..) = (self.timeout, self.deadline, earning) {
-            let later = deadline + Duration::from_secs(earning as u64) / LEAST_DATA_RATE;
+        if let (Some(timeout), Some(deadline), true) = (self.timeout, self.deadline, self.earning) {
+            let later = deadline + Duration::from_secs(octets as u64) / LEAST_DATA_RATE;
             // Beyond the whole timeout nothing is saved up: the next read begins a new wait.
             self.deadline = Some(later).filter(|&later| later < Instant::now() + timeout);
         }
@@ -202,7 +203,7 @@ mod tests {
     #[test]
     fn an_octet_of_a_message_buys_its_time_at_the_least_rate() {
         let (mut stream, mut client) = connected();
-        stream.expect_message(usize::MAX);
+        stream.expect_message();
         let octets = 20 * LEAST_DATA_RATE as usize;
         assert_eq!(left_after(&mut stream, &mut client, 10, octets), 30);
     }
@@ -210,7 +211,7 @@ mod tests {
     #[test]
     fn a_message_buys_at_most_the_whole_timeout() {
         let (mut stream, mut client) = connected();
-        stream.expect_message(usize::MAX);
+        stream.expect_message();
         let left = TIMEOUT.as_secs() - 1;
         let octets = 20 * LEAST_DATA_RATE as usize;
         let whole = TIMEOUT.as_secs();
@@ -218,12 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn octets_beyond_the_longest_message_buy_nothing() {
+    fn a_refused_message_buys_nothing_and_the_next_one_does() {
         let (mut stream, mut client) = connected();
-        let second = LEAST_DATA_RATE as usize;
-        stream.expect_message(5 * second);
-        assert_eq!(left_after(&mut stream, &mut client, 10, 20 * second), 15);
-        assert_eq!(left_after(&mut stream, &mut client, 10, 20 * second), 10);
+        let octets = 20 * LEAST_DATA_RATE as usize;
+        stream.expect_message();
+        stream.hurry();
+        assert_eq!(left_after(&mut stream, &mut client, 10, octets), 10);
+        stream.expect_message();
+        assert_eq!(left_after(&mut stream, &mut client, 10, octets), 30);
     }
 
     #[test]

@@ -80,15 +80,15 @@ pub fn header(envelope: &Envelope, arrival: &Arrival) -> String {
 
 /// Names the client: its own name, and its address (4.4).
 ///
-/// A name that no host can have goes into a comment, where it can't be taken for anything else. The
-/// characters that would end the comment too early, or too late, are replaced.
+/// A name that no host can have goes into a comment, where it can't be taken for anything else.
+/// Characters that mean something in a comment are replaced (RFC 5322, 3.2.2; RFC 2047).
 fn client(arrival: &Arrival) -> String {
     let name = arrival.client_name;
     let address = address_literal(arrival.peer);
     if is_host_name(name) {
         return format!("{name} ({address})");
     }
-    let name = name.replace(['(', ')', '\\'], "?");
+    let name = name.replace(['(', ')', '\\', '='], "?");
     format!("{address} (HELO {name})")
 }
 
@@ -251,6 +251,11 @@ mod tests {
                 "[192.0.2.1] (HELO Bob's-MacBook.local)",
             ),
             ("\"x@y;", "[192.0.2.1] (HELO \"x@y;)"),
+            // An encoded word, which some readers decode to anything.
+            (
+                "=?utf-8?q?=0AEvil:?=",
+                "[192.0.2.1] (HELO ??utf-8?q??0AEvil:??)",
+            ),
         ] {
             let arrival = Arrival {
                 client_name,

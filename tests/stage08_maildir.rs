@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
 #[cfg(target_os = "linux")]
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
@@ -238,6 +238,17 @@ fn a_message_with_a_hundred_received_fields_is_accepted() {
 }
 
 #[test]
+fn lines_after_a_header_without_an_empty_line_are_body() {
+    // More lines than a header section may have, and more `Received:`.
+    let lines = format!("C: {}\n", "x".repeat(900)).repeat(1200);
+    let received = "C: Received: five packets\n".repeat(150);
+    let text = within_data(&format!(
+        "C: Note: a list\n{lines}{received}C: .\nS: 250 ..."
+    ));
+    stored_after(&text, |server| assert_eq!(server.maildir().take().len(), 1));
+}
+
+#[test]
 fn an_endless_header_section_is_refused_with_552() {
     let field = format!("C: X: {}\n", "x".repeat(900));
     let text = within_data(&format!(
@@ -364,6 +375,21 @@ fn memory_does_not_grow_with_the_message() {
                 "from {before} to {after} KiB for four mails of 8 MiB"
             );
         }
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lack_of_space_is_answered_with_452_before_the_message() {
+    // No file may have a single octet, as on a full disk.
+    own_program(serving_within("-f 0", ""), |server| {
+        let mut client = Client::greeted(&server.address);
+        for _ in 0..2 {
+            client.says(b"MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nNOOP\r\n");
+            client.hears_codes(&["250", "250", "452", "250"]);
+        }
+        let mail = server.folder.path().join("mail");
+        assert_eq!(names(&mail.join("tmp")), [""; 0]);
     });
 }
 
@@ -672,7 +698,16 @@ fn a_folder_new_that_fails_to_sync_is_refused_at_start() {
         let Some(mut command) = without_sync_of_new("EIO", &folder) else {
             return;
         };
-        let output = command.output().unwrap();
+        let (stdout, stderr) = (Stdio::piped(), Stdio::piped());
+        let mut child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
+        let mut first = String::new();
+        let stdout = child.stdout.as_mut().unwrap();
+        BufReader::new(stdout).read_line(&mut first).unwrap();
+        if !first.is_empty() {
+            let _ = child.kill();
+        }
+        assert_eq!(first, "", "the server starts");
+        let output = child.wait_with_output().unwrap();
         let shown = String::from_utf8(output.stderr).unwrap();
         assert!(shown.starts_with("error: cannot store mail in "), "{shown}");
         let new = folder.path().join("mail/new");

@@ -189,17 +189,17 @@ fn is_ours(path: &Path, domains: &[String]) -> bool {
 ///
 /// A client that delivers one is forgiven its mistakes.
 fn receive(session: &mut Session, envelope: Envelope, line_end: LineEnd) -> Result<Reply, Failure> {
-    let max_size = session.settings.max_size;
-    session.wire.patience().expect_message(max_size);
+    session.wire.patience().expect_message();
     let reply = stage08_maildir::store(session, envelope, line_end)?;
     session.refusals = 0;
     Ok(reply)
 }
 
-/// Says whether a line is the first of an HTTP request, whatever its method.
+/// Says whether a line belongs to an HTTP request, whatever its method.
 ///
 /// The last word of such a line is the version (RFC 9112, section 3). Of a line that was cut the last
-/// word is unknown; there the second word tells, a path or a URL.
+/// word is unknown; there the second word tells, a path or a URL. And every request has a field
+/// `Host:`, in case its first line was cut too early.
 ///
 /// ```
 /// use smtp_from_scratch::stages::stage09_limits::is_http_request;
@@ -211,10 +211,14 @@ fn receive(session: &mut Session, envelope: Envelope, line_end: LineEnd) -> Resu
 /// ```
 pub fn is_http_request(line: &[u8], found: Line) -> bool {
     let mut words = line.trim_ascii().split(|&byte| byte == b' ');
-    let target = words.nth(1).unwrap_or_default();
+    let is_host_field = words
+        .next()
+        .unwrap_or_default()
+        .eq_ignore_ascii_case(b"Host:");
+    let target = words.next().unwrap_or_default();
     let version = words.next_back().unwrap_or_default();
     match found {
-        Line::Whole(_) => version.starts_with(b"HTTP/"),
+        Line::Whole(_) => is_host_field || version.starts_with(b"HTTP/"),
         Line::TooLong => target.starts_with(b"/") || target.starts_with(b"http"),
         Line::Closed => false,
     }
@@ -275,6 +279,7 @@ mod tests {
             ("POST /xxx", Line::TooLong, true),
             ("GET http://127.0.0.1:2525/xxx", Line::TooLong, true),
             ("AUTH PLAIN xxx", Line::TooLong, false),
+            ("Host: 127.0.0.1:2525", whole, true),
             ("NOOP / is a path", whole, false),
             ("HTTP/1.1", whole, false),
             ("HTTP/1.1 200 OK", whole, false),
