@@ -28,7 +28,8 @@ pub struct Command<'line> {
     pub verb: Verb,
     /// The rest of the line, printable ASCII, without spaces around it. It may be empty.
     pub argument: &'line str,
-    /// How the line ended. DATA needs to know: the message ends the way its command did.
+    /// How the line ended. DATA needs to know: the message ends the way its command did, or, after
+    /// an LF, in either way.
     pub line_end: LineEnd,
 }
 

@@ -176,7 +176,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Returns the name of this message: letters and digits.
+    /// Returns the id of this message: letters and digits.
     ///
     /// No other message of this process has it. It is part of the file's name.
     pub fn id(&self) -> &str {

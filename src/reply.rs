@@ -33,7 +33,7 @@ pub struct Reply {
 pub enum Failure {
     /// The command is refused. The client hears why, and the conversation goes on.
     Refused(Reply),
-    /// The connection broke. There is nobody left to talk to.
+    /// The connection broke, or the client took too long (chapter 9).
     Broken(io::Error),
 }
 

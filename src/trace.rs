@@ -30,7 +30,7 @@ pub struct Arrival<'a> {
     pub hostname: &'a str,
     /// The protocol that was spoken.
     pub protocol: Protocol,
-    /// The message's name among ours: letters and digits.
+    /// Our id for the message: letters and digits.
     pub id: &'a str,
     /// When the message came.
     pub time: SystemTime,

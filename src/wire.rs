@@ -4,7 +4,7 @@
 //! [`Wire`] turns them into lines, so that everything above reads whole lines.
 //!
 //! The one rule about writing: **replies leave just before the thread would wait for the client**,
-//! and not earlier. A client that sends ten commands in one segment (pipelining, RFC 2920) gets ten
+//! and not earlier, unless very many of them wait. A client that sends ten commands in one segment (pipelining, RFC 2920) gets ten
 //! replies in one segment, and nobody ever waits for a reply that sits in a buffer.
 
 use std::io::{self, Read, Write};
@@ -325,6 +325,24 @@ mod tests {
         client.shutdown(Shutdown::Write).unwrap();
         wire.close(Duration::from_secs(5)).unwrap();
         assert_eq!(wire.stream.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_line_may_have_the_limit_and_a_longer_one_is_skipped() {
+        let (mut wire, mut client) = connected();
+        client
+            .write_all(b"123456\r\n1234567\r\n1234567\nNOOP\r\n")
+            .unwrap();
+        let mut line = Vec::new();
+        for (expected, content) in [
+            (Line::Whole(LineEnd::CrLf), &b"123456"[..]),
+            (Line::TooLong, b"1234567\r"),
+            (Line::Whole(LineEnd::Lf), b"1234567"),
+            (Line::Whole(LineEnd::CrLf), b"NOOP"),
+        ] {
+            assert_eq!(wire.read_line(&mut line, 8).unwrap(), expected);
+            assert_eq!(line, content);
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub const NOT_STORED: Reply = Reply::new(451, "The mail could not be stored, try
 
 /// Receives a message: says 354, reads it, and returns the reply.
 ///
-/// The message ends the way its DATA command did.
+/// The line end is that of the DATA command, and the message ends the same way.
 pub type Receive = fn(&mut Session, Envelope, LineEnd) -> Result<Reply, Failure>;
 
 /// Answers DATA.
@@ -91,7 +91,8 @@ pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure
 
 /// Answers DATA with what becomes of the message that `receive` receives.
 ///
-/// However that ends, the session is then without a transaction (4.1.1.4).
+/// Once it is called, the transaction is over, however that ends (4.1.1.4). A refusal before that
+/// changes nothing.
 ///
 /// # Errors
 /// The command or the message is refused, or the connection broke.

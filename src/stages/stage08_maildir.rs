@@ -127,7 +127,7 @@ struct Incoming {
     /// The size so far in octets.
     size: usize,
     section: Section,
-    /// The first line, as long as it isn't complete.
+    /// The first line, until there is enough of it to judge it by.
     first_line: Option<Vec<u8>>,
     /// The beginning of the message, if it will be shown.
     shown: Vec<u8>,

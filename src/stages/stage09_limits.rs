@@ -1,8 +1,9 @@
 //! Stage 9: strangers at the door.
 //!
-//! So far the server trusted everybody with its time, its memory and its threads. Here each of them
-//! gets a limit, and a client beyond one is told so: by 421 and the end of the connection where it
-//! can't go on (RFC 5321, 3.8, 4.2.3), by an ordinary refusal where it can.
+//! So far the server trusted everybody with its time and its threads, and with much of its memory. Here
+//! what is left gets a limit, and a client beyond one is told so: by 421 and the end of the connection
+//! where it can't go on (RFC 5321, 3.8, 4.2.3), by an ordinary refusal where it can. All limits, old
+//! and new, are in the table.
 //!
 //! ```smtp --domain example.com
 //! S: 220 localhost ESMTP ready
@@ -141,6 +142,8 @@ pub fn exchange_within_limits(
 }
 
 /// Answers RCPT and DATA with the limits of this stage.
+///
+/// For DATA, stage 6 checks the order and calls `receive` below, which calls stage 8's `store`.
 ///
 /// # Errors
 /// The command or the message is refused, or the connection broke.
