@@ -133,26 +133,19 @@ mod tests {
     use crate::parameter::UNKNOWN_PARAMETER;
     use crate::path::NOT_A_PATH;
 
-    fn at_most(max_recipients: usize) -> Settings {
-        Settings {
-            max_recipients,
+    /// Answers RCPT with this argument, where there may be `most` recipients.
+    fn add(envelope: &mut Envelope, most: usize, argument: &str) -> Result<Reply, Reply> {
+        let settings = Settings {
+            max_recipients: most,
             ..Settings::default()
-        }
+        };
+        rcpt(Some(envelope), &settings, argument, within_max_recipients)
     }
 
     #[test]
     fn a_refused_recipient_leaves_the_others_as_they_were() {
-        let settings = at_most(2);
         let mut envelope = Envelope::default();
-        let mut add = |argument: &str| {
-            rcpt(
-                Some(&mut envelope),
-                &settings,
-                argument,
-                within_max_recipients,
-            )
-        };
-        assert_eq!(add("TO:<a@b.c>"), Ok(reply::OK));
+        assert_eq!(add(&mut envelope, 2, "TO:<a@b.c>"), Ok(reply::OK));
         for (bad, refusal) in [
             ("", NEED_TO),
             ("FROM:<a@b.c>", NEED_TO),
@@ -160,30 +153,29 @@ mod tests {
             ("TO:<>", NOT_A_PATH),
             ("TO:<a@b.c> NOTIFY=NEVER", UNKNOWN_PARAMETER),
         ] {
-            assert_eq!(add(bad), Err(refusal), "{bad}");
+            assert_eq!(add(&mut envelope, 2, bad), Err(refusal), "{bad}");
         }
-        assert_eq!(add("to: <d@e.f>"), Ok(reply::OK));
+        assert_eq!(add(&mut envelope, 2, "to: <d@e.f>"), Ok(reply::OK));
         assert_eq!(envelope.forward_paths, ["a@b.c", "d@e.f"]);
     }
 
     #[test]
     fn a_recipient_over_the_limit_is_refused_with_452_after_501_and_555() {
-        let settings = at_most(100);
         let mut envelope = Envelope::default();
-        let mut add = |argument: &str| {
-            rcpt(
-                Some(&mut envelope),
-                &settings,
-                argument,
-                within_max_recipients,
-            )
-        };
         for _ in 0..100 {
-            assert_eq!(add("TO:<a@b.c>"), Ok(reply::OK));
+            assert_eq!(add(&mut envelope, 100, "TO:<a@b.c>"), Ok(reply::OK));
         }
-        assert_eq!(add("TO:<a@b.c>"), Err(TOO_MANY_RECIPIENTS));
-        assert_eq!(add("TO:<bad>"), Err(NOT_A_PATH));
-        assert_eq!(add("TO:<a@b.c> FOO=1"), Err(UNKNOWN_PARAMETER));
+        for (argument, refusal) in [
+            ("TO:<a@b.c>", TOO_MANY_RECIPIENTS),
+            ("TO:<bad>", NOT_A_PATH),
+            ("TO:<a@b.c> FOO=1", UNKNOWN_PARAMETER),
+        ] {
+            assert_eq!(
+                add(&mut envelope, 100, argument),
+                Err(refusal),
+                "{argument}"
+            );
+        }
         assert_eq!(envelope.forward_paths.len(), 100);
     }
 }
