@@ -20,9 +20,9 @@
 //! Stages 1 and 2 are functions of their own. From stage 3 up there is one conversation loop,
 //! [`talk`](stages::stage03_commands::talk), and each stage is a function `answer(session, command)`.
 //! It answers the verbs of its chapter and hands every other command to the stage below. It returns
-//! the reply, and the loop sends it (but for the 354 of DATA). [`stages::STAGES`] is
-//! the table that names each stage and the function that runs it. A later stage changes an earlier verb by handing the earlier
-//! function another function: who may be a recipient, how a message is received.
+//! the reply, and the loop sends it (but for the 354 of DATA). [`stages::STAGES`] is the table that
+//! names each stage and the function that runs it. A later stage changes an earlier verb by handing
+//! the earlier function another function: who may be a recipient, how a message is received.
 //!
 //! The command line is in [`cli`] and [`start`].
 //!

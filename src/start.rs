@@ -16,8 +16,8 @@ use crate::transcript::printable;
 
 /// Runs the program on its arguments, given without its own name.
 ///
-/// Serving ends only by an error. The exit code is 0 after `--help` and `--version`, 2 for arguments that make no sense, 1 for a
-/// server that can't start.
+/// Serving ends only by an error. The exit code is 0 after `--help` and `--version`, 2 for arguments
+/// that make no sense, 1 for a server that can't start.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match cli::parse(arguments) {
         Ok(Request::Help) => print(&cli::usage()),

@@ -4,8 +4,9 @@
 //! [`Wire`] turns them into lines, so that everything above reads whole lines.
 //!
 //! The one rule about writing: **replies leave just before the thread would wait for the client**,
-//! and not earlier, unless very many of them wait. A client that sends ten commands in one segment (pipelining, RFC 2920) gets ten
-//! replies in one segment, and nobody ever waits for a reply that sits in a buffer.
+//! and not earlier, unless very many of them wait. A client that sends ten commands in one segment
+//! (pipelining, RFC 2920) gets ten replies in one segment, and nobody ever waits for a reply that
+//! sits in a buffer.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
