@@ -193,7 +193,6 @@ impl Incoming {
     /// Before a line that isn't a field, an empty line ends our own header.
     fn add_beginning(&mut self, beginning: &[u8]) -> Result<(), Reply> {
         if !header::begins_with_section(beginning) {
-            self.section.end();
             self.write(b"\r\n")?;
         }
         self.check_and_write(beginning)

@@ -101,7 +101,7 @@ pub fn converse(connection: Connection, answer: Answer) -> io::Result<()> {
         // A client that doesn't fetch its replies is another error: there is no use in one more.
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             session.wire.transcript().narrate(format_args!("{error}"));
-            let too_slow = goodbye(&session, "You took too long");
+            let too_slow = not_available(&session.settings.hostname, "You took too long");
             session.wire.reply(&too_slow)?;
             session.wire.close(stage03_commands::LONGEST_GOODBYE)
         }
@@ -124,7 +124,8 @@ pub fn exchange_within_limits(
     session.wire.patience().expect_line();
     let found = session.wire.read_line(line, MAX_LINE)?;
     if is_http_request(line, found) {
-        return Ok(Some(goodbye(session, "This is SMTP, not HTTP")));
+        let hostname = &session.settings.hostname;
+        return Ok(Some(not_available(hostname, "This is SMTP, not HTTP")));
     }
     let Some(reply) = stage03_commands::respond(session, line, found, answer)? else {
         return Ok(None);
@@ -136,12 +137,8 @@ pub fn exchange_within_limits(
         return Ok(Some(reply));
     }
     session.wire.reply(&reply)?;
-    Ok(Some(goodbye(session, "Too many errors")))
-}
-
-/// Makes the 421 for this client.
-fn goodbye(session: &Session, why: &str) -> Reply {
-    not_available(&session.settings.hostname, why)
+    let hostname = &session.settings.hostname;
+    Ok(Some(not_available(hostname, "Too many errors")))
 }
 
 /// Answers RCPT and DATA with the limits of this stage.

@@ -174,8 +174,13 @@ impl Client {
 
     /// Brings a mail of an open session up to its 354.
     pub fn begins_a_mail(&mut self) {
+        self.says_data("354");
+    }
+
+    /// Brings a mail of an open session up to DATA, answered with `code`.
+    pub fn says_data(&mut self, code: &str) {
         self.says(b"MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
-        self.hears_codes(&["250", "250", "354"]);
+        self.hears_codes(&["250", "250", code]);
     }
 
     /// Sends a mail within an open session, answered with `code`.
