@@ -5,9 +5,11 @@ mod support;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
+use std::time::Duration;
 
 use support::conversation::{Conversation, Step};
 use support::player::{Split, matches_pattern, play};
+use support::preamble;
 use support::{by_default, plays, plays_in, target};
 
 #[test]
@@ -118,6 +120,49 @@ fn the_story_of_a_cut_says_that_the_cut_matters() {
         told.contains("printf 'HELO'; sleep 1; printf '\\r'; sleep 1; printf '\\n'; sleep 1"),
         "{told}"
     );
+}
+
+#[test]
+fn all_but_the_last_line_to_type_are_sent_together() {
+    let told = story(
+        5,
+        &preamble::begun("C: RCPT TO:<bob@example.com>\nS: 250 ...\nC: NAIL\nS: 250 ..."),
+        Split::LineByLine,
+    );
+    let typed = "(sleep 1; printf 'EHLO client.example\\r\\nMAIL FROM:<ada@example.org>\\r\\n\
+RCPT TO:<bob@example.com>\\r\\n'; sleep 1; printf 'NAIL\\r\\n'; sleep 1) | nc 127.0.0.1 2525\n";
+    assert!(told.contains(typed), "{told}");
+}
+
+#[test]
+fn a_server_that_stays_after_its_client_is_reported_and_the_line_to_type_closes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut server = target::start(3, by_default);
+    server.address = listener.local_addr().unwrap();
+    server.patience = Duration::from_millis(200);
+    let staying = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"220 stays.example\r\n").unwrap();
+        stream
+    });
+    let text = "{4.3.1: a greeting}\nS: 220 ...\n{the client closes its side}\n{the server closes the connection}";
+    let told = play(&server, &Conversation::parse(text), Split::LineByLine).unwrap_err();
+    drop(staying.join());
+    for part in [
+        "^ expected: {the server closes the connection}",
+        "why: once the client has closed its side",
+        "    sleep 1 | nc -N 127.0.0.1 ",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+}
+
+#[test]
+fn the_reason_of_an_earlier_reply_is_not_that_of_one_too_many() {
+    let text = "{4.3.1: a greeting}\nS: 220 ...\nC: HELO you\nS: 250 ...\nC: HULLO";
+    let told = story(3, text, Split::LineByLine);
+    assert!(told.contains("^ expected: nothing more"), "{told}");
+    assert!(!told.contains("why: "), "{told}");
 }
 
 #[test]

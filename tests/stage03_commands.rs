@@ -8,7 +8,9 @@ use std::net::TcpStream;
 use support::conversation::Conversation;
 use support::player::Split;
 use support::zoo::{Mistake, catches};
-use support::{documented_conversation, not_yet, ours_plays, plays, plays_in, target};
+use support::{
+    documented_conversation, many_clients, not_yet, ours_plays, plays, plays_in, target,
+};
 
 #[test]
 fn the_conversation_in_the_documentation_is_true() {
@@ -166,7 +168,6 @@ fn a_server_that_dies_on_8_bit_bytes_is_caught() {
     catches(
         an_empty_or_8_bit_line_is_refused_with_500_and_the_session_goes_on,
         Mistake::DiesOn8BitBytes,
-        "an 8-bit byte gets 500, and the server lives on",
     );
 }
 
@@ -249,7 +250,6 @@ fn a_server_that_runs_an_overlong_line_as_two_is_caught() {
     catches(
         an_overlong_line_is_skipped_to_its_end,
         Mistake::OverlongLineRunsAsTwo,
-        "its tail is not the next command",
     );
 }
 
@@ -277,7 +277,6 @@ fn one_read_taken_for_one_command_is_caught() {
     catches(
         commands_in_one_segment_get_a_reply_each,
         Mistake::OneReadIsOneCommand,
-        "one read is not one command",
     );
 }
 
@@ -286,7 +285,6 @@ fn lost_replies_to_pipelined_commands_are_caught() {
     catches(
         commands_in_one_segment_get_a_reply_each,
         Mistake::PipelinedRepliesLost,
-        "however the commands were sent",
     );
 }
 
@@ -338,6 +336,9 @@ fn a_command_of_a_later_chapter_is_answered_with_502() {
 
 #[test]
 fn a_silent_client_does_not_delay_the_others() {
+    if !many_clients() {
+        return;
+    }
     for server in target::targets(&(3..)) {
         let silent: Vec<TcpStream> = (0..20)
             .map(|_| TcpStream::connect(server.address).unwrap())

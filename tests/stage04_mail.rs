@@ -89,7 +89,6 @@ fn state_kept_after_ehlo_is_caught() {
     catches(
         ehlo_and_helo_drop_the_transaction,
         Mistake::StateKeptAfterEhlo,
-        "a new EHLO resets the session as RSET does",
     );
 }
 
@@ -154,7 +153,6 @@ fn a_server_that_panics_without_a_colon_is_caught() {
     catches(
         mail_without_a_path_is_refused_with_501,
         Mistake::PanicsWithoutColon,
-        "MAIL without its colon or its path is a syntax error",
     );
 }
 
@@ -264,7 +262,7 @@ fn every_form_of_path_is_accepted() {
 
 #[test]
 fn a_source_route_is_accepted() {
-    // 3.3: other servers may decline.
+    // 3.6.1: other servers may decline it.
     ours_plays(
         4..,
         &greeted("C: MAIL FROM:<@relay.example,@relay2.example:ada@example.org>\nS: 250 ..."),

@@ -8,8 +8,8 @@ use support::preamble::{addressed, begun, within_data};
 use support::program::{Client, serving};
 use support::zoo::{Mistake, catches};
 use support::{
-    by_default, documented_conversation, mail, ours_plays, own_program, plays, plays_in,
-    plays_with, skipped, stores, stores_with, target, to_bob,
+    by_default, documented_conversation, mail, mails_are_reported, ours_plays, own_program, plays,
+    plays_in, plays_with, stores, stores_with, target, to_bob,
 };
 
 #[test]
@@ -101,19 +101,16 @@ fn a_server_that_remembers_only_the_last_recipient_is_caught() {
     catches(
         a_refused_recipient_does_not_affect_the_others,
         Mistake::OneRecipientOnly,
-        "each recipient is accepted or refused by itself",
     );
 }
 
 #[test]
-fn a_path_is_stored_without_its_brackets_and_its_route() {
+fn a_path_is_stored_without_its_brackets() {
     stores(
         6..,
         &begun(
             r#"
-            {4.1.1.3: the route is stripped off; 2.4: the case of a local-part is preserved}
-            C: RCPT TO:<@hosta.int,@jkl.org:userc@d.bar.org>
-            S: 250 ...
+            {4.1.2: the brackets are not part of the mailbox; 2.4: the case of a local-part is preserved}
             C: RCPT TO:<"Quoted \> Person"@Example.COM>
             S: 250 ...
             C: RCPT TO:<postMaster>
@@ -126,13 +123,30 @@ fn a_path_is_stored_without_its_brackets_and_its_route() {
         ),
         &[mail(
             "ada@example.org",
-            &[
-                "userc@d.bar.org",
-                r#""Quoted \> Person"@Example.COM"#,
-                "postMaster",
-            ],
+            &[r#""Quoted \> Person"@Example.COM"#, "postMaster"],
             b"",
         )],
+    );
+}
+
+#[test]
+fn a_path_is_stored_without_its_route() {
+    // 3.6.1: other servers may decline it.
+    stores_with(
+        6..,
+        by_default,
+        &begun(
+            "
+            {4.1.1.3: the route is stripped off}
+            C: RCPT TO:<@hosta.int,@jkl.org:userc@d.bar.org>
+            S: 250 ...
+            C: DATA
+            S: 354 ...
+            C: .
+            S: 250 ...
+            ",
+        ),
+        &[mail("ada@example.org", &["userc@d.bar.org"], b"")],
     );
 }
 
@@ -190,7 +204,6 @@ fn dots_left_in_are_caught() {
     catches(
         dots_at_the_start_of_a_line_are_unstuffed,
         Mistake::NoUnstuffing,
-        "the first dot of a line is stuffing and is removed",
     );
 }
 
@@ -232,7 +245,6 @@ fn a_server_that_ends_at_lf_dot_lf_is_caught() {
     catches(
         lf_dot_lf_is_content_after_a_crlf_data_command,
         Mistake::LfDotLfEndsTheData,
-        "LF . LF must not be treated as the end of the data",
     );
 }
 
@@ -259,7 +271,6 @@ fn a_server_that_ends_at_lf_dot_crlf_is_caught() {
     catches(
         lf_dot_crlf_is_content_after_a_crlf_data_command,
         Mistake::LfDotCrlfEndsTheData,
-        "LF . CRLF doesn't end the data",
     );
 }
 
@@ -376,7 +387,6 @@ fn state_kept_after_data_is_caught() {
     catches(
         the_end_of_the_data_clears_the_transaction,
         Mistake::StateKeptAfterData,
-        "at the end of the data the transaction is cleared",
     );
 }
 
@@ -390,7 +400,7 @@ fn transactions_over_one_connection_are_independent() {
             C: one
             C: .
             S: 250 ...
-            C: MAIL FROM:<>
+            C: MAIL FROM:<eve@example.org>
             S: 250 ...
             C: RCPT TO:<Postmaster>
             S: 250 ...
@@ -405,7 +415,11 @@ fn transactions_over_one_connection_are_independent() {
         ),
         &[
             to_bob(b"one\r\n"),
-            mail("", &["Postmaster", "carol@example.com"], b"two\r\n"),
+            mail(
+                "eve@example.org",
+                &["Postmaster", "carol@example.com"],
+                b"two\r\n",
+            ),
         ],
     );
 }
@@ -433,7 +447,6 @@ fn a_server_that_delivers_half_a_message_is_caught() {
     catches(
         a_message_cut_off_is_dropped,
         Mistake::InterruptedMessageDelivered,
-        "a message whose end hasn't come was not sent: no 250, and no delivery",
     );
 }
 
@@ -442,7 +455,6 @@ fn a_reply_before_the_message_is_complete_is_caught() {
     catches(
         a_message_cut_off_is_dropped,
         Mistake::ReplyBeforeTheMessageIsComplete,
-        "a message whose end hasn't come was not sent: no 250",
     );
 }
 
@@ -553,18 +565,15 @@ fn a_large_message_arrives_whole() {
     conversation
         .steps
         .extend(Conversation::parse("S: 250 ...").steps);
-    for server in target::targets(&(6..)) {
+    let servers = target::targets(&(6..));
+    mails_are_reported(&servers);
+    for server in servers {
         // Two million single bytes would take long and show nothing new.
         for split in &SPLITS[..3] {
             plays_in(&server, &conversation, *split);
-            match server.stored() {
-                Some(stored) => {
-                    let sent = server.as_stored(&to_bob(&message));
-                    assert!(stored == [sent], "the large message differs");
-                }
-                None => {
-                    skipped("its second half, since only our own server reports the stored mail")
-                }
+            if let Some(stored) = server.stored() {
+                let sent = server.as_stored(&to_bob(&message));
+                assert!(stored == [sent], "the large message differs");
             }
         }
     }
@@ -572,7 +581,7 @@ fn a_large_message_arrives_whole() {
 
 #[test]
 fn a_dot_between_bare_lfs_is_explained_once() {
-    own_program(serving(&["--stage", "6"]), |server| {
+    own_program(6, serving(&["--stage", "6"]), |server| {
         let explanation = "a dot between bare LFs does not end this message";
         let mut client = Client::greeted(&server.address);
         client.begins_a_mail();

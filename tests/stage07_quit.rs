@@ -9,8 +9,8 @@ use std::thread;
 use support::preamble::{addressed, begun};
 use support::zoo::{Mistake, catches};
 use support::{
-    by_default, documented_conversation, mail, ours_plays, own_server, own_servers, plays, stores,
-    to_bob,
+    by_default, documented_conversation, mail, mails_are_reported, ours_plays, own_server,
+    own_servers, plays, stores, to_bob,
 };
 
 #[test]
@@ -61,7 +61,6 @@ fn recipients_that_survive_a_rset_are_caught() {
     catches(
         rset_drops_the_whole_transaction,
         Mistake::RsetKeepsTheRecipients,
-        "RSET discards the sender and the recipients",
     );
 }
 
@@ -97,11 +96,7 @@ fn noop_changes_nothing() {
 
 #[test]
 fn a_noop_that_forgets_the_transaction_is_caught() {
-    catches(
-        noop_changes_nothing,
-        Mistake::NoopForgetsTheTransaction,
-        "NOOP has no effect",
-    );
+    catches(noop_changes_nothing, Mistake::NoopForgetsTheTransaction);
 }
 
 #[test]
@@ -115,6 +110,7 @@ fn rset_noop_and_quit_are_accepted_before_helo() {
         S: 250 ...
         C: NOOP
         S: 250 ...
+        {4.1.1.10: the server must send 221, and then close}
         C: QUIT
         S: 221 ...
         {the server closes the connection}
@@ -158,7 +154,6 @@ fn a_server_that_closes_without_a_goodbye_is_caught() {
     catches(
         quit_is_answered_with_221_and_the_connection_is_closed,
         Mistake::QuitWithoutGoodbye,
-        "the server must send 221, and then close",
     );
 }
 
@@ -461,6 +456,9 @@ fn two_hundred_clients_at_once_lose_nothing() {
             let replies = sender.join().unwrap().unwrap();
             assert_eq!(replies.matches("354 ").count(), mails_each, "{replies}");
             assert!(replies.contains("221 "), "{replies}");
+        }
+        if !mails_are_reported([server]) {
+            return;
         }
         let mut stored = server.stored_messages();
         stored.sort();

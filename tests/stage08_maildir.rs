@@ -18,7 +18,7 @@ use support::conversation::Conversation;
 use support::maildir::{ScratchFolder, names};
 use support::player::Split;
 use support::preamble::{MAIL_TO_BOB, greeted, within_data};
-use support::program::{Client, Server, serving, serving_within};
+use support::program::{Client, Server, last_stage, program, serving, serving_within};
 use support::target::Target;
 use support::{
     by_default, documented_conversation, ours_only, ours_plays, own_program, own_servers, plays_in,
@@ -185,7 +185,7 @@ fn a_message_cannot_continue_our_trace_header() {
 
 #[test]
 fn nothing_a_client_says_becomes_part_of_a_path() {
-    own_program(serving(&[]), |server| {
+    own_program(8, serving(&[]), |server| {
         let replies = server.talk(
             b"EHLO ..\r\nMAIL FROM:<\"../../x\"@../y>\r\nMAIL FROM:<\"../../x\"@example.org>\r\n\
               RCPT TO:<\"/../../etc/x\"@example.com>\r\nRCPT TO:</etc/x@example.com>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n",
@@ -262,8 +262,9 @@ fn an_endless_header_section_is_refused_with_552() {
 
 #[test]
 fn mail_for_a_missing_maildir_is_answered_with_451_until_it_is_back() {
-    for stage in ["8", "9"] {
-        own_program(serving(&["--stage", stage]), |server| {
+    for stage in 8..=last_stage().max(8) {
+        let command = serving(&["--stage", &stage.to_string()]);
+        own_program(stage, command, |server| {
             let maildir = server.folder.path().join("mail");
             let mut client = Client::greeted(&server.address);
             for missing in ["tmp", "new"] {
@@ -294,7 +295,7 @@ fn mail_for_a_missing_maildir_is_answered_with_451_until_it_is_back() {
 
 #[test]
 fn two_servers_on_one_maildir_lose_nothing() {
-    ours_only(|| {
+    ours_only(8, || {
         let folder = ScratchFolder::new();
         let maildir = folder.path().join("mail");
         let servers =
@@ -341,7 +342,7 @@ fn the_file_of_an_oversized_message_is_removed_while_the_rest_arrives() {
 fn memory_does_not_grow_with_the_message() {
     const MAIL: usize = 8 * 1024 * 1024;
     // The conversation is shown, so what is shown must be bounded as well.
-    own_program(serving(&[]), |server| {
+    own_program(8, serving(&[]), |server| {
         let mut client = Client::greeted(&server.address);
         client.sends_a_mail("250");
         let before = server.memory_kib("VmHWM:");
@@ -379,7 +380,7 @@ fn memory_does_not_grow_with_the_message() {
 #[test]
 fn a_lack_of_space_is_answered_with_452_before_the_message() {
     // No file may have a single octet, as on a full disk.
-    own_program(serving_within("-f 0", ""), |server| {
+    own_program(8, serving_within("-f 0", ""), |server| {
         let mut client = Client::greeted(&server.address);
         for _ in 0..2 {
             client.says(b"MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nNOOP\r\n");
@@ -394,7 +395,7 @@ fn a_lack_of_space_is_answered_with_452_before_the_message() {
 #[test]
 fn a_mail_over_the_system_s_file_size_is_answered_with_452_and_the_server_lives() {
     // Without care a write beyond this limit kills the server with a signal. The unit is 512 octets, or 1,024.
-    own_program(serving_within("-f 100", ""), |server| {
+    own_program(8, serving_within("-f 100", ""), |server| {
         let mut client = Client::greeted(&server.address);
         for _ in 0..2 {
             client.begins_a_mail();
@@ -428,7 +429,7 @@ fn traced(options: &[&str], arguments: &[&str]) -> Option<Command> {
         // With -D the server is our child, and strace is a child of the server, so it ends with the test.
         .args(["-D", "-f", "-qqq"])
         .args(options)
-        .arg(env!("CARGO_BIN_EXE_smtp-from-scratch"))
+        .arg(program().get_program())
         .args(["--quiet", "--listen", "127.0.0.1:0"])
         .args(arguments);
     Some(command)
@@ -446,7 +447,7 @@ fn the_file_is_synced_then_renamed_then_its_folder_is_synced_before_the_250() {
     let Some(command) = traced(&["-y", "-e", trace, "-o", calls.to_str().unwrap()], &[]) else {
         return;
     };
-    own_program(command, |server| {
+    own_program(8, command, |server| {
         let mut client = Client::greeted(&server.address);
         client.sends_a_mail("250");
         client.says(b"QUIT\r\n");
@@ -558,7 +559,7 @@ fn promised_before_a_kill(maildir: &Path, round: usize) -> Vec<String> {
 /// Kills servers at a few moments. `scripts/kill.py` does so for longer, with larger mails.
 #[test]
 fn after_a_kill_every_promised_mail_is_whole_and_the_maildir_is_served_again() {
-    ours_only(|| {
+    ours_only(8, || {
         let folder = ScratchFolder::new();
         let maildir = folder.path().join("mail");
         let promised: BTreeSet<String> = (0..5)
@@ -674,7 +675,7 @@ fn a_file_system_that_cannot_sync_names_is_a_warning_at_start() {
         let Some(command) = without_sync_of_new(error, &folder) else {
             return;
         };
-        own_program(command, |server| {
+        own_program(8, command, |server| {
             let warning = server.next_line();
             assert!(
                 warning.starts_with("warning: the file system of "),
@@ -690,7 +691,7 @@ fn a_file_system_that_cannot_sync_names_is_a_warning_at_start() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_folder_new_that_fails_to_sync_is_refused_at_start() {
-    ours_only(|| {
+    ours_only(8, || {
         let folder = ScratchFolder::new();
         let Some(mut command) = without_sync_of_new("EIO", &folder) else {
             return;

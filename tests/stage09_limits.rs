@@ -12,9 +12,8 @@ use support::conversation::Conversation;
 use support::player::Split;
 use support::preamble::{MAIL_TO_BOB, addressed, greeted, within_data};
 use support::program::{Client, serving};
-use support::target::start_for_other_machines;
 use support::{
-    by_default, documented_conversation, ours_only, own_program, own_server, plays_in,
+    by_default, documented_conversation, from_another_machine, own_program, own_server, plays_in,
     plays_in_all_splits, plays_with,
 };
 
@@ -29,7 +28,7 @@ fn plays_once(adjust: impl Fn(&mut Settings), text: &str) {
 /// Plays a conversation against stage 9, seemingly from another machine.
 fn plays_from_another_machine(text: &str) {
     let conversation = Conversation::parse(text);
-    ours_only(|| plays_in_all_splits(&start_for_other_machines(), &conversation, || ()));
+    from_another_machine(|server| plays_in_all_splits(server, &conversation, || ()));
 }
 
 fn ours_is_example_com(settings: &mut Settings) {
@@ -390,9 +389,8 @@ fn from_another_machine_only_crlf_ends_a_line() {
         {the server closes the connection}
         "#,
     );
-    ours_only(|| {
-        let server = start_for_other_machines();
-        plays_in_all_splits(&server, &conversation, || {
+    from_another_machine(|server| {
+        plays_in_all_splits(server, &conversation, || {
             let stored = server.stored_messages();
             assert_eq!(stored.len(), 1);
             let message = stored[0].escape_ascii().to_string();
@@ -451,7 +449,7 @@ fn an_auth_line_of_12288_octets_is_read_whole() {
 
 #[test]
 fn control_characters_reach_neither_the_terminal_nor_a_reply() {
-    own_program(serving(&["--domain", "example.com"]), |server| {
+    own_program(9, serving(&["--domain", "example.com"]), |server| {
         let escape = "\x1b]0;owned\x07\x1b[2J\u{9b}31m\u{202e}\x08\x7f";
         let replies = server.talk(
             format!(

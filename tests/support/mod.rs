@@ -2,6 +2,19 @@
 //! program, and the project's own files and pages.
 //!
 //! Each test file says `mod support;` and uses its part.
+//!
+//! Environment variables choose other servers than our own:
+//!
+//! | variable | the tests play against |
+//! | --- | --- |
+//! | `SMTP_SERVER=HOST:PORT` | a server that already runs: in any language, so only reply codes count. What needs our own server is skipped |
+//! | `SMTP_PROGRAM=PATH` | a program with our command line: it is started for each test, and texts count. What needs the stages in this process is skipped |
+//! | `SMTP_STAGE=N` | stages 1 to N of that program, for one that has no more yet |
+//! | `SMTP_ONE_BY_ONE=1` | `SMTP_SERVER`, one connection at a time: from stage 2 on, the tests that hold several are skipped |
+//! | `SMTP_SHOW=1` | none: they print their conversations instead, for `scripts/check.sh --list N --long` |
+//! | `SMTP_PATIENCE=SECONDS` | `SMTP_SERVER`, with so much time for each reply |
+//!
+//! A test that is skipped says so, and why. `scripts/check.sh` sets them all.
 #![allow(dead_code)]
 
 pub mod book;
@@ -15,16 +28,17 @@ pub mod target;
 pub mod zoo;
 
 use std::cell::Cell;
+use std::env;
 use std::fmt::Debug;
 use std::ops::RangeBounds;
 use std::process::Command;
 
-use conversation::Conversation;
+use conversation::{Conversation, Step};
 use player::{SPLITS, Split, play};
 use program::Server;
 use smtp_from_scratch::mail::{Envelope, Mail};
 use smtp_from_scratch::settings::Settings;
-use target::{Target, started, targets};
+use target::{Target, start_for_other_machines, started, targets};
 
 /// Plays a conversation against every stage in `stages`, in every split.
 ///
@@ -94,14 +108,11 @@ pub fn not_yet(stages: impl RangeBounds<usize> + Debug, text: &str) {
 
 /// Plays a conversation, and compares the stored mails byte for byte.
 ///
-/// The conversation's last `{...}` is the reason that a failure prints. With `SMTP_SERVER` set the mails
-/// aren't compared, since only our own server reports them.
+/// The conversation's last `{...}` is the reason that a failure prints. The mails of a server that doesn't
+/// report them aren't compared.
 #[track_caller]
 pub fn stores(stages: impl RangeBounds<usize> + Debug, text: &str, expected: &[Mail]) {
     stores_in(targets(&stages), text, expected);
-    if target::external().is_some() {
-        skipped("its second half, since only our own server reports the stored mail");
-    }
 }
 
 /// Does the same as [`stores`], with settings made by `adjust`.
@@ -121,6 +132,7 @@ pub fn stores_with(
 fn stores_in(targets: Vec<Target>, text: &str, expected: &[Mail]) {
     let conversation = Conversation::parse(text);
     let reason = conversation.reason().expect("a reason in {...}");
+    mails_are_reported(&targets);
     for target in targets {
         for split in SPLITS {
             plays_in(&target, &conversation, split);
@@ -139,14 +151,29 @@ fn compare_mails(target: &Target, conversation: &Conversation, reason: &str, exp
         stored.iter().map(shown).collect(),
         expected.map(|mail| shown(&mail)).collect(),
     );
+    let mut sent = conversation.sent();
+    let last = sent.pop().unwrap_or_default();
+    let closes = conversation.steps.contains(&Step::ClientClosesItsSide);
     assert!(
         stored == expected,
         "the conversation went as it should, but the stored mail is not the mail that was sent\n\
          \n    stored:   {}\n    expected: {}\n\nwhy: {reason}\n{}",
         list(&stored),
         list(&expected),
-        player::reproduce(target, &conversation.sent())
+        player::reproduce(target, &[sent.concat(), last], closes)
     );
+}
+
+/// Says whether one of these servers reports the mails that it stores.
+///
+/// If none does, the second half of the test is reported as skipped.
+pub fn mails_are_reported<'t>(targets: impl IntoIterator<Item = &'t Target>) -> bool {
+    let mut targets = targets.into_iter().peekable();
+    let unseen = targets.peek().is_some() && !targets.any(Target::reports_mails);
+    if unseen {
+        skipped("its second half, since this server doesn't report the mails that it stores");
+    }
+    !unseen
 }
 
 fn list(mails: &[String]) -> String {
@@ -187,8 +214,12 @@ pub fn by_default(_: &mut Settings) {}
 /// Starts a stage with settings made by `adjust`, and tests it.
 ///
 /// With `SMTP_SERVER` set the test is skipped, and says so.
-pub fn own_server(stage: usize, adjust: impl FnOnce(&mut Settings), test: impl FnOnce(&Target)) {
-    ours_only(|| test(&target::start(stage, adjust)));
+pub fn own_server(stage: usize, adjust: impl Fn(&mut Settings), test: impl FnOnce(&Target)) {
+    ours_only(stage, || {
+        if let Some(target) = started(&(stage..=stage), adjust).pop() {
+            test(&target);
+        }
+    });
 }
 
 /// Starts and tests each stage in `stages`, one after another.
@@ -197,21 +228,31 @@ pub fn own_servers(
     adjust: impl Fn(&mut Settings),
     test: impl Fn(&Target),
 ) {
-    ours_only(|| {
+    if is_ours(OWN_SERVER) {
         for target in started(&stages, adjust) {
             test(&target);
         }
-    });
+    }
+}
+
+/// Starts stage 9, where every client seems to be on another machine, and tests it.
+pub fn from_another_machine(test: impl FnOnce(&Target)) {
+    if program::chosen().is_some() {
+        return skipped("no flag makes its client one on another machine");
+    }
+    ours_only(9, || test(&start_for_other_machines()));
 }
 
 /// Starts the program, and tests it as [`own_server`] tests a stage.
-pub fn own_program(command: Command, test: impl FnOnce(&Server)) {
-    ours_only(|| test(&Server::spawned(command)));
+///
+/// The test is about `stage`, and about every later one.
+pub fn own_program(stage: usize, command: Command, test: impl FnOnce(&Server)) {
+    ours_only(stage, || test(&Server::spawned(command)));
 }
 
-/// Runs a test that needs our own server, unless `SMTP_SERVER` is set.
-pub fn ours_only(test: impl FnOnce()) {
-    if is_ours(OWN_SERVER) {
+/// Runs a test that needs our own server with this stage, unless `SMTP_SERVER` is set.
+pub fn ours_only(stage: usize, test: impl FnOnce()) {
+    if is_ours(OWN_SERVER) && is_built_to(stage) {
         test();
     }
 }
@@ -227,6 +268,43 @@ fn is_ours(why: &str) -> bool {
         skipped(why);
     }
     !external
+}
+
+/// Checks that no other server is chosen, for a test that tests our own tests.
+///
+/// If one is, it reports that the test is skipped.
+pub fn tests_our_tests() -> bool {
+    let chosen = target::external().is_some() || program::chosen().is_some();
+    if chosen {
+        skipped("it tests our own tests");
+    }
+    !chosen
+}
+
+/// Checks that the program, if one is chosen, has this stage.
+///
+/// If not, it reports that the test is skipped.
+pub fn is_built_to(stage: usize) -> bool {
+    let last = program::last_stage();
+    if last < stage {
+        skipped(&format!("it is about stage {stage}, and SMTP_STAGE={last}"));
+    }
+    stage <= last
+}
+
+/// Checks that a test may hold several connections at once.
+///
+/// If not, it reports that the test is skipped.
+pub fn many_clients() -> bool {
+    if one_by_one() {
+        skipped("it connects several clients at once");
+    }
+    !one_by_one()
+}
+
+/// Says whether the server gets one connection at a time.
+pub fn one_by_one() -> bool {
+    env::var_os("SMTP_ONE_BY_ONE").is_some()
 }
 
 /// Finds the conversation in a stage's module documentation: the fence marked `smtp`.

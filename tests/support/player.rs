@@ -1,10 +1,13 @@
 //! Plays a conversation over a real socket, and tells where it differs.
 
+use std::cell::RefCell;
+use std::env;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
 use super::conversation::{Conversation, Step};
+use super::one_by_one;
 use super::target::Target;
 
 /// Selects how the client's lines are cut into segments.
@@ -35,15 +38,82 @@ pub const SPLITS: [Split; 4] = [
 /// # Errors
 /// The story of the conversation, up to the place where it went differently, as the reader sees it.
 pub fn play(target: &Target, conversation: &Conversation, split: Split) -> Result<(), String> {
-    let mut player = Player::connect(target).map_err(|error| {
-        format!(
-            "nobody listens on {} (any more): {error}. Look at your server's terminal: it may have \
-             died in an earlier test.",
-            target.address
-        )
-    })?;
+    if env::var_os("SMTP_SHOW").is_some() {
+        if split == Split::LineByLine {
+            show(conversation);
+        }
+        return Ok(());
+    }
+    let mut player = Player::connect(target).map_err(|error| nobody_there(target, &error))?;
     let played = player.play(conversation, split);
-    played.map_err(|difference| player.story(target, split, &difference))
+    if played.is_ok() && target.command.is_empty() {
+        PREVIOUS.set(Some(player.story_of_the_last(target, split)));
+    }
+    played.map_err(|difference| {
+        // A server that dies of the conversation before may still have accepted this client.
+        if player.sent.is_empty()
+            && player.heard_nothing()
+            && let Err(error) = Player::connect(target)
+        {
+            return nobody_there(target, &error);
+        }
+        player.story(target, split, &difference)
+    })
+}
+
+thread_local! {
+    /// The story of the test's last conversation, in case that its server is gone after it.
+    static PREVIOUS: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Tells that a server can't be connected to, and what it did last.
+fn nobody_there(target: &Target, error: &std::io::Error) -> String {
+    let address = target.address;
+    if error.kind() == ErrorKind::TimedOut {
+        return format!("the server at {address} takes no more clients: {error}");
+    }
+    PREVIOUS.take().unwrap_or_else(|| {
+        format!(
+            "nobody listens on {address} (any more): {error}. Look at your server's terminal: it may \
+             have died in an earlier test."
+        )
+    })
+}
+
+/// Prints a conversation in the notation, for `scripts/check.sh --list N --long`.
+///
+/// Each line begins with `|`, which tells it apart from what the test runner prints.
+fn show(conversation: &Conversation) {
+    let lines: Vec<String> = conversation.steps.iter().filter_map(written).collect();
+    let mut text = String::new();
+    for line in shortened(&lines) {
+        let _ = writeln!(text, "|    {line}");
+    }
+    print!("\n{text}|\n");
+}
+
+/// Writes a step in the notation.
+fn written(step: &Step) -> Option<String> {
+    Some(match step {
+        Step::Expect(pattern) => format!("S: {pattern}"),
+        Step::ExpectBytes(bytes) => format!("S: b\"{}\"", bytes.escape_ascii()),
+        Step::Send(bytes) => spoken(bytes),
+        Step::ClientClosesItsSide => CLIENT_CLOSES.to_string(),
+        Step::ServerCloses => CLOSED.to_string(),
+        Step::Because(why) => format!("{{{why}}}"),
+        Step::Place(_) => return None,
+    })
+}
+
+/// Leaves out the middle of a long story, and of long lines.
+fn shortened(lines: &[String]) -> Vec<String> {
+    let left = lines.len().saturating_sub(STORY_START + STORY_END);
+    let mut shortened: Vec<String> = lines.iter().map(|line| excerpt(line, 0).0).collect();
+    if left > 0 {
+        let middle = STORY_START..STORY_START + left;
+        shortened.splice(middle, [format!("[... {left} lines ...]")]);
+    }
+    shortened
 }
 
 /// Marks the place where the server left the script.
@@ -71,13 +141,18 @@ struct Player {
     story: Vec<String>,
     /// The segments sent so far.
     sent: Vec<Vec<u8>>,
+    /// Where the last of them begins, which may be cut in pieces.
+    last_segment: usize,
+    client_closed: bool,
     because: Option<String>,
+    /// How many replies came as expected since the reason was given.
+    expected_since: usize,
     place: Option<String>,
 }
 
 impl Player {
     fn connect(target: &Target) -> std::io::Result<Player> {
-        let stream = TcpStream::connect(target.address)?;
+        let stream = TcpStream::connect_timeout(&target.address, target.patience)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(target.patience))?;
         Ok(Player {
@@ -86,7 +161,10 @@ impl Player {
             received: Vec::new(),
             story: Vec::new(),
             sent: Vec::new(),
+            last_segment: 0,
+            client_closed: false,
             because: None,
+            expected_since: 0,
             place: None,
         })
     }
@@ -106,7 +184,8 @@ impl Player {
                 Step::ClientClosesItsSide => {
                     self.send(&mut segment, split);
                     self.expect_all(&mut expected)?;
-                    self.story.push("{the client closes its side}".to_string());
+                    self.story.push(CLIENT_CLOSES.to_string());
+                    self.client_closed = true;
                     let _ = self.stream.shutdown(Shutdown::Write);
                 }
                 step => {
@@ -124,6 +203,9 @@ impl Player {
 
     /// Sends the segment. A server that is gone is noticed at the next read.
     fn send(&mut self, segment: &mut Vec<&[u8]>, split: Split) {
+        if segment.is_empty() {
+            return;
+        }
         self.story.extend(segment.iter().map(|said| spoken(said)));
         let bytes = std::mem::take(segment).concat();
         let pieces: Vec<&[u8]> = match split {
@@ -136,6 +218,7 @@ impl Player {
         for piece in &pieces {
             let _ = self.stream.write_all(piece);
         }
+        self.last_segment = self.sent.len();
         match split {
             // Nobody would type the bytes one by one.
             Split::ByteByByte => self.sent.push(bytes.clone()),
@@ -146,9 +229,15 @@ impl Player {
     fn expect_all(&mut self, expected: &mut Vec<Step>) -> Result<(), Difference> {
         for step in expected.drain(..) {
             match step {
-                Step::Because(why) => self.because = Some(why),
+                Step::Because(why) => {
+                    self.because = Some(why);
+                    self.expected_since = 0;
+                }
                 Step::Place(place) => self.place = Some(place),
-                Step::Expect(pattern) => self.expect_reply(&pattern)?,
+                Step::Expect(pattern) => {
+                    self.expect_reply(&pattern)?;
+                    self.expected_since += 1;
+                }
                 Step::ExpectBytes(bytes) => self.expect_bytes(&bytes)?,
                 Step::ServerCloses => self.expect_close()?,
                 Step::Send(_) | Step::ClientClosesItsSide => unreachable!("not expected"),
@@ -250,7 +339,7 @@ impl Player {
     }
 
     fn expect_close(&mut self) -> Result<(), Difference> {
-        let expected = "{the server closes the connection}";
+        let expected = CLOSED;
         let difference = Difference {
             column: 0,
             expected: format!("{expected} and nothing before it"),
@@ -272,6 +361,9 @@ impl Player {
             }
             Heard::Line(_) | Heard::Silence(_) => {
                 self.story.push(SILENCE.to_string());
+                if self.client_closed {
+                    self.because = Some(CLOSES_AS_WELL.to_string());
+                }
                 Err(difference)
             }
         }
@@ -285,14 +377,28 @@ impl Player {
         let Some(last_words) = self.last_words() else {
             return Ok(());
         };
+        let expected = match last_words.as_str() {
+            STAYS => {
+                self.because = Some(CLOSES_AS_WELL.to_string());
+                "the server closes the connection as well, and is ready for the next client"
+            }
+            _ => {
+                // An older reason is that of another reply.
+                if self.expected_since > 1 {
+                    self.because = None;
+                }
+                "nothing more: every command gets exactly one reply (4.2)"
+            }
+        };
         self.story.push(last_words);
         Err(Difference {
             column: 0,
-            expected: "nothing more: every command gets exactly one reply (4.2)".to_string(),
+            expected: expected.to_string(),
         })
     }
 
     fn last_words(&mut self) -> Option<String> {
+        self.client_closed = true;
         let _ = self.stream.shutdown(Shutdown::Write);
         loop {
             match self.hear_line() {
@@ -300,7 +406,7 @@ impl Player {
                 Heard::Line(line) => return Some(format!("S: {}", shown(line.trim_ascii_end()))),
                 Heard::Closed(part, _) if part.is_empty() => return None,
                 Heard::Silence(part) if part.is_empty() => {
-                    return Some("{the client has closed, and the server has not}".to_string());
+                    return Some(STAYS.to_string());
                 }
                 Heard::Closed(part, _) | Heard::Silence(part) => {
                     return Some(format!("S: b\"{}\"", part.escape_ascii()));
@@ -338,6 +444,10 @@ impl Player {
         }
     }
 
+    fn heard_nothing(&self) -> bool {
+        self.received.is_empty() && !self.story.iter().any(|line| line.starts_with("S: "))
+    }
+
     fn story(&self, target: &Target, split: Split, difference: &Difference) -> String {
         let mut story = format!(
             "the conversation went differently, with {}:\n\n",
@@ -347,15 +457,8 @@ impl Player {
             Some((last, before)) => (last.as_str(), before),
             None => ("", &[][..]),
         };
-        for (number, line) in before.iter().enumerate() {
-            if (STORY_START..before.len().saturating_sub(STORY_END)).contains(&number) {
-                if number == STORY_START {
-                    let left = before.len() - STORY_START - STORY_END;
-                    let _ = writeln!(story, "    [... {left} lines ...]");
-                }
-                continue;
-            }
-            let _ = writeln!(story, "    {}", excerpt(line, 0).0);
+        for line in shortened(before) {
+            let _ = writeln!(story, "    {line}");
         }
         let (last, column) = excerpt(last, difference.column);
         let caret = " ".repeat(column);
@@ -367,25 +470,54 @@ impl Player {
         if let Some(why) = &self.because {
             let _ = writeln!(story, "why: {why}");
         }
-        let cut = match split {
-            Split::LineByLine => None,
-            Split::OneSegment => Some("many in one segment (pipelining, RFC 2920)"),
-            Split::AroundLineEnds => Some("cut before, within and after each line end"),
-            Split::ByteByByte => Some("byte by byte"),
-        };
-        if let Some(cut) = cut {
+        if let Some(cut) = split.in_words() {
             let _ = writeln!(
                 story,
                 "mind: the same lines went well one by one. This time they came {cut}. TCP has no \
                  message boundaries: one read is not one command, nor one line (chapters 1 and 3)."
             );
         }
-        if self.received.is_empty() && !self.story.iter().any(|line| line.starts_with("S: ")) {
+        if self.heard_nothing() && !one_by_one() {
             story += "mind: not a word came. If your server takes one client at a time, it may be \
                      busy with another: the tests run side by side. One by one they run with \
                      `cargo test --test NAME -- --test-threads=1`.\n";
         }
-        story + &reproduce(target, &self.sent)
+        story + &self.recipe(target)
+    }
+
+    /// Tells a conversation that went well, but that the server didn't survive.
+    fn story_of_the_last(&self, target: &Target, split: Split) -> String {
+        let mut story = format!(
+            "nobody listens on {} any more. The conversation before went well:\n\n",
+            target.address
+        );
+        for line in shortened(&self.story) {
+            let _ = writeln!(story, "    {line}");
+        }
+        let _ = writeln!(story, "    {{the client leaves}}\n");
+        if let Some(cut) = split.in_words() {
+            let _ = writeln!(story, "mind: this time the lines came {cut}.");
+        }
+        story + &self.recipe(target)
+    }
+
+    /// Writes the command to type. What came before the last segment needn't be sent line by line.
+    fn recipe(&self, target: &Target) -> String {
+        let (before, last) = self.sent.split_at(self.last_segment);
+        let pieces = [&[before.concat()], last].concat();
+        reproduce(target, &pieces, self.client_closed)
+    }
+}
+
+impl Split {
+    /// Names the cut, if it is an unusual one.
+    fn in_words(self) -> Option<&'static str> {
+        match self {
+            Split::LineByLine => None,
+            Split::OneSegment => Some("many in one segment (pipelining, RFC 2920)"),
+            Split::AroundLineEnds => Some("cut before, within and after each line end"),
+            Split::ByteByByte => Some("byte by byte"),
+        }
     }
 }
 
@@ -399,7 +531,12 @@ const LONGEST_SHOWN: usize = 160;
 /// Limits the octets of a command to paste into a shell.
 const LONGEST_TYPED: usize = 2000;
 
+const CLIENT_CLOSES: &str = "{the client closes its side}";
+/// The reason of a difference after the client's last word, where the script has none.
+const CLOSES_AS_WELL: &str =
+    "once the client has closed its side nothing can follow, so the server closes too";
 const CLOSED: &str = "{the server closes the connection}";
+const STAYS: &str = "{the client has closed, and the server has not}";
 const SILENCE: &str = "{the server says nothing for seconds}";
 
 /// Tells whether the client must wait for the reply.
@@ -477,25 +614,34 @@ fn excerpt(line: &str, column: usize) -> (String, usize) {
     )
 }
 
-/// Writes the shell command that sends these pieces one by one.
-pub fn reproduce(target: &Target, sent: &[Vec<u8>]) -> String {
+/// Writes the shell command that sends these pieces one by one, and closes the client's side if that matters.
+pub fn reproduce(target: &Target, sent: &[Vec<u8>], closes: bool) -> String {
     let length: usize = sent.iter().map(Vec::len).sum();
     if length > LONGEST_TYPED {
         return format!("try it by hand: the client sent {length} octets, too many to type\n");
     }
     let (address, started) = match target.command.as_str() {
-        "" => (target.address.to_string(), String::new()),
-        command => ("127.0.0.1:2525".to_string(), format!("    {command}\n")),
+        "" => (target.address, String::new()),
+        command => (([127, 0, 0, 1], 2525).into(), format!("    {command}\n")),
     };
     let typed: String = sent
         .iter()
+        .filter(|piece| !piece.is_empty())
         .map(|piece| format!("printf '{}'; sleep 1; ", for_printf(piece)))
         .collect();
-    format!(
-        "try it by hand (Ctrl-C ends nc):\n{started}    (sleep 1; {}) | nc {}\n",
-        typed.trim_end_matches("; "),
-        address.replace(':', " "),
-    )
+    let piped = match typed.trim_end_matches("; ") {
+        "" if closes => "sleep 1 | ".to_string(),
+        "" => String::new(),
+        typed => format!("(sleep 1; {typed}) | "),
+    };
+    let (nc, hint) = if closes {
+        let hint = "; -N closes the client's side, and some netcats lack it";
+        ("nc -N", hint)
+    } else {
+        ("nc", "")
+    };
+    let (ip, port) = (address.ip(), address.port());
+    format!("try it by hand (Ctrl-C ends nc{hint}):\n{started}    {piped}{nc} {ip} {port}\n")
 }
 
 /// Writes bytes as a format of the shell's printf, within single quotes.

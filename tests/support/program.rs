@@ -1,18 +1,64 @@
 //! The real binary as a server, and its clients.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::{self, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use smtp_from_scratch::stages::STAGES;
+
 use super::maildir::ScratchFolder;
 
-/// Runs the program that `cargo test` built.
+/// A program with our command line, to be tested in place of ours.
+pub struct Program {
+    pub path: PathBuf,
+    /// How many stages it has.
+    pub stages: usize,
+}
+
+/// Returns the program in `SMTP_PROGRAM`, if that is set.
+///
+/// # Panics
+/// The variables contradict each other.
+pub fn chosen() -> Option<Program> {
+    let stages = env::var("SMTP_STAGE").ok();
+    let Some(path) = env::var_os("SMTP_PROGRAM") else {
+        assert!(
+            stages.is_none(),
+            "SMTP_STAGE is the last stage of SMTP_PROGRAM, which isn't set"
+        );
+        return None;
+    };
+    let last = STAGES.len();
+    let stages = stages.map_or(last, |text| {
+        let number = text.parse().ok();
+        number
+            .filter(|number| (1..=last).contains(number))
+            .unwrap_or_else(|| panic!("SMTP_STAGE={text}: it is a number from 1 to {last}"))
+    });
+    // Its working directory will be another one.
+    let path =
+        path::absolute(&path).unwrap_or_else(|error| panic!("SMTP_PROGRAM={path:?}: {error}"));
+    Some(Program { path, stages })
+}
+
+/// Returns the last stage of the program.
+pub fn last_stage() -> usize {
+    chosen().map_or(STAGES.len(), |program| program.stages)
+}
+
+/// Runs the program in `SMTP_PROGRAM`, or else the one that `cargo test` built.
 pub fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_smtp-from-scratch"))
+    match chosen() {
+        Some(program) => Command::new(program.path),
+        None => Command::new(env!("CARGO_BIN_EXE_smtp-from-scratch")),
+    }
 }
 
 /// Holds a running server, which is killed after the test.
@@ -109,28 +155,48 @@ pub fn serving(arguments: &[&str]) -> Command {
 /// Runs the program as a server within a limit of `ulimit`.
 #[cfg(unix)]
 pub fn serving_within(limit: &str, arguments: &str) -> Command {
-    let program = env!("CARGO_BIN_EXE_smtp-from-scratch");
-    let script =
-        format!("ulimit {limit}; exec '{program}' --quiet --listen 127.0.0.1:0 {arguments}");
+    let script = format!("ulimit {limit}; exec \"$0\" --quiet --listen 127.0.0.1:0 {arguments}");
     let mut command = Command::new("sh");
-    command.args(["-c", &script]);
+    command
+        .args([OsStr::new("-c"), script.as_ref()])
+        .arg(program().get_program());
     command
 }
 
 /// Starts a server and reads the address in its first line.
+///
+/// # Panics
+/// The program isn't such a server.
 pub fn spawn(mut command: Command) -> (Child, BufReader<ChildStdout>, String) {
     let mut child = command
         .env_remove("RUST_LOG")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", command.get_program()));
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut first = String::new();
-    stdout.read_line(&mut first).unwrap();
-    let address = first.strip_prefix("listening on ").expect("the first line");
-    let address = address.trim_end().to_string();
-    (child, stdout, address)
+    let (sender, first) = channel();
+    thread::spawn(move || {
+        let mut first = String::new();
+        let _ = stdout.read_line(&mut first);
+        let _ = sender.send((stdout, first));
+    });
+    let mut printed = match first.recv_timeout(PATIENCE) {
+        Ok((stdout, first)) => match first.strip_prefix("listening on ") {
+            Some(address) => return (child, stdout, address.trim_end().to_string()),
+            None => first,
+        },
+        Err(_) => "and prints nothing".to_string(),
+    };
+    let _ = child.kill();
+    let _ = child.wait();
+    if printed.is_empty() {
+        // It has ended, so its last words are there.
+        let _ = child.stderr.unwrap().read_to_string(&mut printed);
+    }
+    panic!(
+        "a server's first line is `listening on ADDRESS:PORT`. Not so here:\n$ {command:?}\n{printed}"
+    );
 }
 
 /// Passes every line on, without the prefix of the feature `log`.
@@ -151,8 +217,13 @@ pub struct Client(pub BufReader<TcpStream>);
 
 impl Client {
     pub fn connected(address: impl ToSocketAddrs) -> Client {
+        Client::patient(address, PATIENCE)
+    }
+
+    /// Connects a client that waits so long for a line.
+    pub fn patient(address: impl ToSocketAddrs, patience: Duration) -> Client {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience)).unwrap();
         Client(BufReader::new(stream))
     }
 

@@ -1,15 +1,18 @@
 //! Servers to play against: our stages, a server that already runs, or an animal of the zoo.
 
 use std::cell::Cell;
+use std::env;
 use std::fmt::Debug;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::ops::RangeBounds;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use smtp_from_scratch::cli::STAGE_OF_MAILDIR;
 use smtp_from_scratch::connection::{Connection, Converse};
 use smtp_from_scratch::mail::Mail;
 use smtp_from_scratch::server;
@@ -17,7 +20,9 @@ use smtp_from_scratch::settings::Settings;
 use smtp_from_scratch::stages::STAGES;
 
 use super::maildir::{ScratchMaildir, StoredFile, as_in_a_file};
+use super::program::{self, Server, serving};
 use super::zoo::{self, Mistake};
+use super::{by_default, is_built_to, skipped};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -32,6 +37,8 @@ pub struct Target {
     pub texts_count: bool,
     /// The time to wait for a reply. A test that passes never waits so long.
     pub patience: Duration,
+    /// The program that serves here, until the test ends.
+    process: Option<Server>,
     mails: Mails,
 }
 
@@ -53,15 +60,22 @@ impl Target {
             name: format!("the server at {address}"),
             command: String::new(),
             texts_count,
-            patience: PATIENCE,
+            patience: patience(),
+            process: None,
             mails: Mails::Unknown,
         }
     }
 
+    /// Says whether [`Target::stored`] returns mails.
+    pub fn reports_mails(&self) -> bool {
+        !matches!(self.mails, Mails::Unknown)
+    }
+
     /// Returns the mails stored since the last call.
     ///
-    /// It is `None` for a server that already runs, which doesn't report its mails. All others store a mail
-    /// before its 250 is sent, so after the conversation there is nothing to wait for.
+    /// It is `None` for a server that doesn't report its mails: one that already runs, or a program before
+    /// stage 8. All others store a mail before its 250 is sent, so after the conversation there is nothing
+    /// to wait for.
     pub fn stored(&self) -> Option<Vec<Mail>> {
         match &self.mails {
             Mails::Unknown => None,
@@ -104,16 +118,112 @@ impl Target {
 
 /// Returns the address in `SMTP_SERVER`, if that is set.
 pub fn external() -> Option<SocketAddr> {
-    let address = std::env::var("SMTP_SERVER").ok()?;
+    let address = env::var("SMTP_SERVER").ok()?;
+    assert!(
+        program::chosen().is_none(),
+        "SMTP_SERVER and SMTP_PROGRAM are both set: choose one"
+    );
     let mut resolved = address
         .to_socket_addrs()
         .unwrap_or_else(|error| panic!("SMTP_SERVER={address}: {error}; it is HOST:PORT"));
     Some(resolved.next().expect("a name has an address"))
 }
 
+/// Returns the time to wait for a reply of a server that already runs: `SMTP_PATIENCE` in seconds.
+fn patience() -> Duration {
+    env::var("SMTP_PATIENCE").map_or(PATIENCE, |seconds| {
+        let number = seconds.parse().ok().filter(|&number| number > 0);
+        Duration::from_secs(
+            number.unwrap_or_else(|| panic!("SMTP_PATIENCE={seconds}: it is in seconds")),
+        )
+    })
+}
+
 /// Starts a stage's server on a free port, for this test alone.
+///
+/// With `SMTP_PROGRAM` set that program is the server.
 pub fn start(number: usize, adjust: impl FnOnce(&mut Settings)) -> Target {
-    start_behind(number, adjust, STAGES[number - 1].converse)
+    match program::chosen() {
+        Some(program) => start_program(&program.path, number, adjust),
+        None => start_behind(number, adjust, STAGES[number - 1].converse),
+    }
+}
+
+fn start_program(path: &Path, number: usize, adjust: impl FnOnce(&mut Settings)) -> Target {
+    let flags = flags(adjust).expect("each setting has a flag");
+    let mut command = serving(&["--quiet", "--stage", &number.to_string()]);
+    command.args(&flags);
+    let mails = if number >= STAGE_OF_MAILDIR {
+        let maildir = ScratchMaildir::new();
+        command.arg("--maildir").arg(maildir.path());
+        Mails::InMaildir(maildir)
+    } else {
+        Mails::Unknown
+    };
+    let server = Server::spawned(command);
+    let path = path.display();
+    Target {
+        address: server
+            .address
+            .parse()
+            .expect("the first line has an address"),
+        name: format!("stage {number} of {path}"),
+        command: [format!("{path} --stage {number}"), flags.join(" ")]
+            .join(" ")
+            .trim_end()
+            .to_string(),
+        texts_count: true,
+        patience: PATIENCE,
+        process: Some(server),
+        mails,
+    }
+}
+
+/// Returns the flags that make these settings, or `None` if one of the settings has no flag.
+fn flags(adjust: impl FnOnce(&mut Settings)) -> Option<Vec<String>> {
+    let mut settings = Settings::default();
+    adjust(&mut settings);
+    if settings.inbox.is_some() || settings.maildir.is_some() {
+        return None;
+    }
+    let seconds = |settings: &Settings| settings.timeout.as_millis().div_ceil(1000);
+    let default = Settings::default();
+    let mut flags = Vec::new();
+    for (flag, value, default) in [
+        (
+            "--hostname",
+            settings.hostname.clone(),
+            default.hostname.clone(),
+        ),
+        (
+            "--max-connections",
+            settings.max_connections.to_string(),
+            default.max_connections.to_string(),
+        ),
+        (
+            "--max-recipients",
+            settings.max_recipients.to_string(),
+            default.max_recipients.to_string(),
+        ),
+        (
+            "--max-size",
+            settings.max_size.to_string(),
+            default.max_size.to_string(),
+        ),
+        (
+            "--timeout",
+            seconds(&settings).to_string(),
+            seconds(&default).to_string(),
+        ),
+    ] {
+        if value != default {
+            flags.extend([flag.to_string(), value]);
+        }
+    }
+    for domain in settings.domains {
+        flags.extend(["--domain".to_string(), domain]);
+    }
+    Some(flags)
 }
 
 /// Starts stage 9, where every client seems to be on another machine.
@@ -123,7 +233,7 @@ pub fn start_for_other_machines() -> Target {
         connection.peer.set_ip([192, 0, 2, 1].into());
         (STAGES[8].converse)(connection)
     }
-    start_behind(9, super::by_default, from_another_machine)
+    start_behind(9, by_default, from_another_machine)
 }
 
 /// Makes every attempt to store a mail fail, up to stage 7.
@@ -138,7 +248,7 @@ fn start_behind(number: usize, adjust: impl FnOnce(&mut Settings), converse: Con
         quiet: true,
         ..Settings::default()
     };
-    let mails = if number >= 8 {
+    let mails = if number >= STAGE_OF_MAILDIR {
         let maildir = ScratchMaildir::new();
         settings.maildir = Some(maildir.open());
         Mails::InMaildir(maildir)
@@ -155,6 +265,7 @@ fn start_behind(number: usize, adjust: impl FnOnce(&mut Settings), converse: Con
         command: format!("cargo run -- --stage {number}"),
         texts_count: true,
         patience: PATIENCE,
+        process: None,
         mails,
     }
 }
@@ -174,6 +285,7 @@ pub fn start_animal(mistake: Mistake) -> Target {
             Mistake::None | Mistake::NoneInEcho => PATIENCE,
             _ => Duration::from_secs(1),
         },
+        process: None,
         mails: Mails::Sent(Mutex::new(mails)),
     }
 }
@@ -211,16 +323,26 @@ pub fn targets(stages: &(impl RangeBounds<usize> + Debug)) -> Vec<Target> {
     if let Some(address) = external() {
         return vec![Target::running(address, false)];
     }
-    started(stages, super::by_default)
+    started(stages, by_default)
 }
 
 /// Starts our stages in the range, with settings made by `adjust`.
+///
+/// Of a program that can't be started so, it returns none, and reports the test as skipped.
 pub fn started(
     stages: &(impl RangeBounds<usize> + Debug),
     adjust: impl Fn(&mut Settings),
 ) -> Vec<Target> {
-    let numbers = (1..=STAGES.len()).filter(|number| stages.contains(number));
-    let targets: Vec<Target> = numbers.map(|number| start(number, &adjust)).collect();
-    assert!(!targets.is_empty(), "there is no stage in {stages:?}");
-    targets
+    let numbers = || (1..=STAGES.len()).filter(|number| stages.contains(number));
+    let first = numbers().next();
+    let first = first.unwrap_or_else(|| panic!("there is no stage in {stages:?}"));
+    if !is_built_to(first) {
+        return Vec::new();
+    }
+    if program::chosen().is_some() && flags(&adjust).is_none() {
+        skipped("it needs a setting that has no flag");
+        return Vec::new();
+    }
+    let numbers = numbers().filter(|&number| number <= program::last_stage());
+    numbers.map(|number| start(number, &adjust)).collect()
 }
