@@ -15,7 +15,14 @@ END_OF_DATA = "\r\n.\r\n"
 
 
 def build():
-    """Builds the server and returns the path of the program."""
+    """Builds the server and returns the path of the program.
+
+    With SMTP_PROGRAM set, that is the program, such as a reader's own.
+    """
+    if program := os.environ.get("SMTP_PROGRAM"):
+        if not os.access(program, os.X_OK):
+            sys.exit(f"{program} is no program. To build it: cargo build --release")
+        return Path(program).resolve()
     if not shutil.which("cargo"):
         sys.exit("cargo is missing. To install it: https://rustup.rs")
     print("building ...", flush=True)

@@ -11,7 +11,7 @@ use crate::settings::{
     DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_RECIPIENTS, DEFAULT_MAX_SIZE, DEFAULT_TIMEOUT, Settings,
 };
 use crate::stages::{self, STAGES, Stage};
-use crate::transcript::printable;
+use crate::terminal::printable;
 
 /// The address of the server unless the user chooses another: on this machine only, and on a port
 /// that needs no privilege.
@@ -96,12 +96,46 @@ const FLAGS: &[Flag] = &[
         set: |serve, value| host_name(value).map(|value| serve.settings.hostname = value),
     },
     Flag {
+        name: "--quiet",
+        value: None,
+        from_stage: 1,
+        help: "keep the conversation off the terminal; for a program that starts the server and reads \
+               only its first line",
+        default: String::new,
+        set: |serve, _| {
+            serve.settings.quiet = true;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "--max-recipients",
+        value: Some("N"),
+        from_stage: 5,
+        help: "the most recipients of a message",
+        default: || DEFAULT_MAX_RECIPIENTS.to_string(),
+        set: |serve, value| at_least_one(value).map(|value| serve.settings.max_recipients = value),
+    },
+    Flag {
+        name: "--max-size",
+        value: Some("BYTES"),
+        from_stage: 6,
+        help: "the largest message accepted",
+        default: || DEFAULT_MAX_SIZE.to_string(),
+        set: |serve, value| at_least_one(value).map(|value| serve.settings.max_size = value),
+    },
+    Flag {
         name: "--maildir",
         value: Some("DIR"),
         from_stage: STAGE_OF_MAILDIR,
         help: "where mail is stored, a file for each message; the folder is created if it is missing",
         default: || format!("./{DEFAULT_MAILDIR}"),
-        set: |serve, value| directory(value).map(|value| serve.maildir = Some(value)),
+        set: |serve, value| match value {
+            "" => Err("takes a directory".to_string()),
+            _ => {
+                serve.maildir = Some(PathBuf::from(value));
+                Ok(())
+            }
+        },
     },
     Flag {
         name: "--discard",
@@ -123,30 +157,6 @@ const FLAGS: &[Flag] = &[
         set: |serve, value| host_name(value).map(|value| serve.settings.domains.push(value)),
     },
     Flag {
-        name: "--max-size",
-        value: Some("BYTES"),
-        from_stage: 6,
-        help: "the largest message accepted",
-        default: || DEFAULT_MAX_SIZE.to_string(),
-        set: |serve, value| at_least_one(value).map(|value| serve.settings.max_size = value),
-    },
-    Flag {
-        name: "--max-recipients",
-        value: Some("N"),
-        from_stage: 5,
-        help: "the most recipients of a message",
-        default: || DEFAULT_MAX_RECIPIENTS.to_string(),
-        set: |serve, value| at_least_one(value).map(|value| serve.settings.max_recipients = value),
-    },
-    Flag {
-        name: "--max-connections",
-        value: Some("N"),
-        from_stage: 1,
-        help: "the most clients at a time",
-        default: || DEFAULT_MAX_CONNECTIONS.to_string(),
-        set: |serve, value| at_least_one(value).map(|value| serve.max_connections = Some(value)),
-    },
-    Flag {
         name: "--timeout",
         value: Some("SECONDS"),
         from_stage: STAGE_OF_LIMITS,
@@ -155,16 +165,12 @@ const FLAGS: &[Flag] = &[
         set: |serve, value| timeout(value).map(|value| serve.settings.timeout = value),
     },
     Flag {
-        name: "--quiet",
-        value: None,
+        name: "--max-connections",
+        value: Some("N"),
         from_stage: 1,
-        help: "keep the conversation off the terminal; for a program that starts the server and reads \
-               only its first line",
-        default: String::new,
-        set: |serve, _| {
-            serve.settings.quiet = true;
-            Ok(())
-        },
+        help: "the most clients at a time",
+        default: || DEFAULT_MAX_CONNECTIONS.to_string(),
+        set: |serve, value| at_least_one(value).map(|value| serve.max_connections = Some(value)),
     },
 ];
 
@@ -183,9 +189,9 @@ impl fmt::Display for UsageError {
 /// ```
 /// use smtp_from_scratch::cli::{Request, parse};
 ///
-/// let arguments = ["--stage", "4", "--listen=localhost:3333"];
+/// let arguments = ["--stage", "1", "--listen=localhost:3333"];
 /// let Ok(Request::Serve(serve)) = parse(arguments.iter().map(Into::into)) else { panic!() };
-/// assert_eq!(serve.stage.name, "mail");
+/// assert_eq!(serve.stage.name, "echo");
 /// assert_eq!(serve.listen, "localhost:3333");
 /// ```
 ///
@@ -229,7 +235,12 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, Usage
         (flag.set)(&mut serve, &value).map_err(|wrong| UsageError(format!("{name} {wrong}")))?;
         given.push(flag);
     }
-    check_together(&given, &mut serve)?;
+    if is_given(&given, "--discard") && is_given(&given, "--maildir") {
+        return Err(UsageError(
+            "--discard and --maildir contradict each other: mail is dropped or stored".to_string(),
+        ));
+    }
+    serve.warnings = warnings(&given, serve.stage.number);
     Ok(Request::Serve(Box::new(serve)))
 }
 
@@ -246,74 +257,19 @@ fn find(name: &str) -> Result<&'static Flag, UsageError> {
     })
 }
 
-/// Checks the given flags against each other and against the stage.
-fn check_together(given: &[&Flag], serve: &mut Serve) -> Result<(), UsageError> {
-    let is_given = |name: &str| given.iter().any(|flag| flag.name == name);
-    if is_given("--discard") && is_given("--maildir") {
-        return Err(UsageError(
-            "--discard and --maildir contradict each other: mail is dropped or stored".to_string(),
-        ));
-    }
-    let number = serve.stage.number;
-    for flag in FLAGS {
-        if is_given(flag.name) && number < flag.from_stage {
-            serve.warnings.push(format!(
-                "{} means nothing to stage {number}, only from stage {} on",
-                flag.name, flag.from_stage
-            ));
-        }
-    }
-    Ok(())
+/// Says of each given flag that the stage doesn't know that it means nothing.
+fn warnings(given: &[&Flag], stage: usize) -> Vec<String> {
+    let later = FLAGS.iter().filter(|flag| flag.from_stage > stage);
+    let given = later.filter(|flag| is_given(given, flag.name));
+    let sentence = |flag: &Flag| {
+        let (name, first) = (flag.name, flag.from_stage);
+        format!("{name} means nothing to stage {stage}, only from stage {first} on")
+    };
+    given.map(sentence).collect()
 }
 
-fn listen_address(text: &str) -> Result<String, String> {
-    match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-            Ok(text.to_string())
-        }
-        _ => Err(format!(
-            "takes ADDRESS:PORT, such as {DEFAULT_LISTEN}, not {text:?}"
-        )),
-    }
-}
-
-fn stage(text: &str) -> Result<&'static Stage, String> {
-    let last = STAGES.len();
-    stages::find(text).ok_or_else(|| {
-        format!("takes a number from 1 to {last} or a name from the list below, not {text:?}")
-    })
-}
-
-fn host_name(text: &str) -> Result<String, String> {
-    match domain::is_host_name(text) {
-        true => Ok(text.to_string()),
-        false => Err(format!(
-            "takes a domain or an address literal, such as mail.example or [127.0.0.1], not {text:?}"
-        )),
-    }
-}
-
-fn directory(text: &str) -> Result<PathBuf, String> {
-    match text {
-        "" => Err("takes a directory".to_string()),
-        _ => Ok(PathBuf::from(text)),
-    }
-}
-
-fn timeout(text: &str) -> Result<Duration, String> {
-    let timeout = Duration::from_secs(at_least_one(text)? as u64);
-    if timeout > LONGEST_TIMEOUT {
-        let longest = LONGEST_TIMEOUT.as_secs();
-        return Err(format!("takes at most {longest} seconds, not {text}"));
-    }
-    Ok(timeout)
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err(format!("takes a whole number from 1 up, not {text:?}")),
-    }
+fn is_given(given: &[&Flag], name: &str) -> bool {
+    given.iter().any(|flag| flag.name == name)
 }
 
 /// Returns the text that `--help` prints.
@@ -365,6 +321,49 @@ fn usage_lines(name: &str, description: &str) -> String {
         line += word;
     }
     text + &line + "\n"
+}
+
+fn listen_address(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+            Ok(text.to_string())
+        }
+        _ => Err(format!(
+            "takes ADDRESS:PORT, such as {DEFAULT_LISTEN}, not {text:?}"
+        )),
+    }
+}
+
+fn stage(text: &str) -> Result<&'static Stage, String> {
+    let last = STAGES.len();
+    stages::find(text).ok_or_else(|| {
+        format!("takes a number from 1 to {last} or a name from the list below, not {text:?}")
+    })
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    match domain::is_host_name(text) {
+        true => Ok(text.to_string()),
+        false => Err(format!(
+            "takes a domain or an address literal, such as mail.example or [127.0.0.1], not {text:?}"
+        )),
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("takes a whole number from 1 up, not {text:?}")),
+    }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let timeout = Duration::from_secs(at_least_one(text)? as u64);
+    if timeout > LONGEST_TIMEOUT {
+        let longest = LONGEST_TIMEOUT.as_secs();
+        return Err(format!("takes at most {longest} seconds, not {text}"));
+    }
+    Ok(timeout)
 }
 
 #[cfg(test)]

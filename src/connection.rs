@@ -29,9 +29,6 @@ pub type Converse = fn(Connection) -> io::Result<()>;
 pub fn attend(connection: Connection, converse: Converse) {
     let transcript = connection.transcript.clone();
     transcript.narrate(format_args!("{} connects", connection.peer));
-    // We write whole batches of replies. Without this, TCP would hold back the second small batch
-    // until the client acknowledges the first, which many clients delay by 40 ms.
-    let _ = connection.stream.set_nodelay(true);
     match converse(connection) {
         Ok(()) => transcript.narrate(format_args!("the server closes the connection")),
         Err(error) => transcript.narrate(format_args!("the connection broke: {error}")),

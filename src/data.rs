@@ -5,6 +5,9 @@ use std::io;
 use crate::reply::{Failure, Reply};
 use crate::wire::{LineEnd, Wire};
 
+/// How many octets of a message are read at a time. Their content is copied into a second buffer.
+const LONGEST_BLOCK: usize = 8 * 1024;
+
 /// Finds the end of the message and takes off the stuffed dots.
 ///
 /// It reads block by block, wherever the network has cut:
@@ -29,7 +32,7 @@ use crate::wire::{LineEnd, Wire};
 /// let mut reader = DataReader::new(LineEnd::CrLf);
 /// let mut message = Vec::new();
 /// let wire = b"Hi\r\n..\n.\n\r\n.\r\nQUIT\r\n";
-/// let used = reader.read(wire, |content| message.extend_from_slice(content));
+/// let used = reader.read(wire, &mut message);
 /// assert!(reader.at_end());
 /// assert_eq!(message, b"Hi\r\n.\n.\n\r\n");
 /// assert_eq!(&wire[used..], b"QUIT\r\n");
@@ -71,56 +74,130 @@ impl DataReader {
         self.state == State::End
     }
 
-    /// Reads `block`, the next bytes from the wire.
+    /// Reads `block`, the next bytes from the wire, and adds the message's own bytes to `content`.
     ///
-    /// The message's own bytes among them go to `content`, in order and in pieces as large as
-    /// possible. Returns how many bytes were used: the whole block, or up to and including the end of
-    /// the message.
-    pub fn read(&mut self, block: &[u8], mut content: impl FnMut(&[u8])) -> usize {
-        use State::{Cr, Dot, DotCr, End, LineStart, Text};
-
-        let bare_lf = self.line_end == LineEnd::Lf;
-        let first_of_line_end = if bare_lf { b'\n' } else { b'\r' };
-        // The start of the content that has not been handed on yet.
-        let mut pending = 0;
+    /// Returns how many bytes of the block were used: all of them, or those up to the end of the
+    /// message.
+    pub fn read(&mut self, block: &[u8], content: &mut Vec<u8>) -> usize {
         let mut at = 0;
-        while at < block.len() && self.state != End {
-            if self.state == Text {
+        while at < block.len() && self.state != State::End {
+            if self.state == State::Text {
                 // Within a line nothing can happen before the line end.
-                at += find(first_of_line_end, &block[at..]);
+                let text = &block[at..];
+                let length = find(self.first_of_line_end(), text);
+                content.extend_from_slice(&text[..length]);
+                at += length;
                 if at == block.len() {
                     break;
                 }
             }
-            let byte = block[at];
-            self.state = match (self.state, byte) {
-                (LineStart, b'.') => {
-                    content(&block[pending..at]);
-                    pending = at + 1;
-                    Dot
-                }
-                (Dot, b'\r') => {
-                    pending = at + 1;
-                    DotCr
-                }
-                (DotCr, b'\n') => End,
-                (Dot, b'\n') if bare_lf => End,
-                (Cr, b'\n') => LineStart,
-                (_, b'\n') if bare_lf => LineStart,
-                (before, _) => {
-                    if before == DotCr {
-                        content(b"\r");
-                    }
-                    if byte == b'\r' { Cr } else { Text }
-                }
-            };
+            self.step(block[at], content);
             at += 1;
-        }
-        if self.state != End {
-            content(&block[pending..]);
         }
         at
     }
+
+    /// Goes on by one byte.
+    fn step(&mut self, byte: u8, content: &mut Vec<u8>) {
+        use State::{Cr, Dot, DotCr, End, LineStart, Text};
+
+        let bare_lf = self.line_end == LineEnd::Lf;
+        let before = self.state;
+        self.state = match (before, byte) {
+            (LineStart, b'.') => Dot,
+            (Dot, b'\r') => DotCr,
+            (DotCr, b'\n') => End,
+            (Dot, b'\n') if bare_lf => End,
+            (Cr, b'\n') => LineStart,
+            (_, b'\n') if bare_lf => LineStart,
+            (_, b'\r') => Cr,
+            _ => Text,
+        };
+        if matches!(self.state, Dot | DotCr | End) {
+            return;
+        }
+        if before == DotCr {
+            content.push(b'\r');
+        }
+        content.push(byte);
+    }
+
+    /// Returns the byte with which a line end begins.
+    fn first_of_line_end(&self) -> u8 {
+        match self.line_end {
+            LineEnd::CrLf => b'\r',
+            LineEnd::Lf => b'\n',
+        }
+    }
+
+    /// Reads `block`, and says whether the message ends in there.
+    fn ends_within(&mut self, block: &[u8]) -> bool {
+        !self.at_end() && {
+            self.read(block, &mut Vec::new());
+            self.at_end()
+        }
+    }
+}
+
+/// Reads a message off the wire and hands its content to `take`, in pieces.
+///
+/// # Errors
+/// `take` refused the message; its rest has then been read and dropped, or its lines would be run as
+/// commands. Or the connection broke. A client that leaves within its message has broken the
+/// connection.
+pub fn read_message(
+    wire: &mut Wire,
+    line_end: LineEnd,
+    mut take: impl FnMut(&[u8]) -> Result<(), Reply>,
+) -> Result<(), Failure> {
+    let mut reader = DataReader::new(line_end);
+    // Reads along as if DATA had ended in LF, to notice a client that waits in vain.
+    let mut lenient_reader = DataReader::new(LineEnd::Lf);
+    let is_shown = wire.transcript().is_shown();
+    let mut content = Vec::new();
+    let mut size = 0;
+    let mut taken = Ok(());
+    while !reader.at_end() {
+        let block = match wire.fill_data_buf() {
+            Ok(block) => block,
+            Err(error) => {
+                // The client took too long, and is still there to hear what became of its message.
+                if let (io::ErrorKind::TimedOut, Err(refusal)) = (error.kind(), &taken) {
+                    let _ = wire.reply(refusal);
+                }
+                return Err(error.into());
+            }
+        };
+        if block.is_empty() {
+            return Err(cut_off().into());
+        }
+        let block = &block[..block.len().min(LONGEST_BLOCK)];
+        content.clear();
+        let used = reader.read(block, &mut content);
+        let waits_in_vain = is_shown && lenient_reader.ends_within(block) && !reader.at_end();
+        wire.consume(used);
+        if waits_in_vain {
+            wire.transcript().narrate(format_args!(
+                "a dot between bare LFs does not end this message: DATA ended in CR LF, so only CR LF . CR LF does"
+            ));
+        }
+        size += content.len();
+        if taken.is_ok() {
+            taken = take(&content);
+            if taken.is_err() {
+                wire.patience().hurry();
+            }
+        }
+    }
+    wire.transcript()
+        .narrate(format_args!("a message of {size} octets"));
+    Ok(taken?)
+}
+
+/// The error of a client that leaves within its message.
+fn cut_off() -> io::Error {
+    let problem = "the client left before the end of its message, which is dropped";
+    io::Error::new(io::ErrorKind::UnexpectedEof, problem)
 }
 
 /// Finds the first `byte` in `block`. Returns its index, or the length.
@@ -142,112 +219,6 @@ fn find(byte: u8, block: &[u8]) -> usize {
             .unwrap_or(rest.len())
 }
 
-/// Reads a message off the wire and hands its content to `take`, in pieces.
-///
-/// # Errors
-/// `take` refused the message; its rest has then been read and dropped. Or the connection broke. A
-/// client that leaves within its message has broken the connection.
-pub fn read_message(
-    wire: &mut Wire,
-    line_end: LineEnd,
-    mut take: impl FnMut(&[u8]) -> Result<(), Reply>,
-) -> Result<(), Failure> {
-    let mut reader = MessageReader::new(line_end);
-    let mut taken = Ok(());
-    while !reader.at_end() {
-        reader.read_block(wire, |content| {
-            if taken.is_ok() {
-                taken = take(content);
-            }
-        })?;
-        if let Err(refusal) = taken {
-            return Err(drain(wire, reader, refusal));
-        }
-    }
-    reader.show_size(wire);
-    Ok(())
-}
-
-/// Reads the rest of a refused message and drops it.
-///
-/// Otherwise its lines would be run as commands.
-fn drain(wire: &mut Wire, mut reader: MessageReader, refusal: Reply) -> Failure {
-    wire.patience().hurry();
-    while !reader.at_end() {
-        if let Err(error) = reader.read_block(wire, |_| ()) {
-            // We lost patience. Chapter 9 sends this reply together with its 421.
-            if error.kind() == io::ErrorKind::TimedOut {
-                let _ = wire.reply(&refusal);
-            }
-            return error.into();
-        }
-    }
-    reader.show_size(wire);
-    refusal.into()
-}
-
-/// Reads one message off the wire.
-struct MessageReader {
-    reader: DataReader,
-    /// Reads along as if DATA had ended in LF, to notice a client that waits in vain.
-    lenient_reader: DataReader,
-    /// The size so far in octets, line ends counted.
-    size: u64,
-}
-
-impl MessageReader {
-    fn new(line_end: LineEnd) -> MessageReader {
-        MessageReader {
-            reader: DataReader::new(line_end),
-            lenient_reader: DataReader::new(LineEnd::Lf),
-            size: 0,
-        }
-    }
-
-    fn at_end(&self) -> bool {
-        self.reader.at_end()
-    }
-
-    /// Waits for the next block, and hands its content on.
-    fn read_block(&mut self, wire: &mut Wire, mut content: impl FnMut(&[u8])) -> io::Result<()> {
-        let is_shown = wire.transcript().is_shown();
-        let block = wire.fill_data_buf()?;
-        if block.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the client left before the end of its message, which is dropped",
-            ));
-        }
-        let used = self.reader.read(block, |piece| {
-            self.size += piece.len() as u64;
-            content(piece);
-        });
-        let waits_in_vain = is_shown && !self.at_end() && self.ends_for_lf(block);
-        wire.consume(used);
-        if waits_in_vain {
-            wire.transcript().narrate(format_args!(
-                "a dot between bare LFs does not end this message: DATA ended in CR LF, so only CR LF . CR LF does"
-            ));
-        }
-        Ok(())
-    }
-
-    /// Says whether this block ends the message for a client that speaks LF.
-    fn ends_for_lf(&mut self, block: &[u8]) -> bool {
-        if self.lenient_reader.at_end() {
-            return false;
-        }
-        self.lenient_reader.read(block, |_| ());
-        self.lenient_reader.at_end()
-    }
-
-    fn show_size(&self, wire: &Wire) {
-        let size = self.size;
-        wire.transcript()
-            .narrate(format_args!("a message of {size} octets"));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +230,7 @@ mod tests {
         let mut at = 0;
         while !reader.at_end() && at < wire.len() {
             let block = &wire[at..wire.len().min(at + block_size)];
-            at += reader.read(block, |content| message.extend_from_slice(content));
+            at += reader.read(block, &mut message);
         }
         reader.at_end().then(|| (message, wire[at..].to_vec()))
     }
@@ -397,8 +368,8 @@ mod tests {
     fn a_dot_between_bare_lfs_is_noticed_once_wherever_the_network_has_cut() {
         let wire = b"Hello Bob.\n.\nQUIT\n.\n";
         for size in 1..=wire.len() {
-            let mut reader = MessageReader::new(LineEnd::CrLf);
-            let noticed = wire.chunks(size).filter(|block| reader.ends_for_lf(block));
+            let mut reader = DataReader::new(LineEnd::Lf);
+            let noticed = wire.chunks(size).filter(|block| reader.ends_within(block));
             assert_eq!(noticed.count(), 1, "in blocks of {size}");
         }
     }

@@ -90,4 +90,25 @@ mod tests {
         assert!(is_host_name(&"d".repeat(MAX_DOMAIN)));
         assert!(!is_host_name(&"d".repeat(MAX_DOMAIN + 1)));
     }
+
+    #[test]
+    fn a_domain_is_labels_with_dots_between_them() {
+        assert_eq!(domain("localhost"), Some(9));
+        assert_eq!(domain("sub-1.example.org> SIZE=1"), Some(17));
+        assert_eq!(domain("my_project_web_1"), Some(16));
+        for bad in ["", ".", "a..b", "a.", "-a.b", "a-.b", "é.b"] {
+            assert_eq!(domain(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_literal_is_an_address_in_square_brackets() {
+        assert_eq!(address_literal("[127.0.0.1]>"), Some(11));
+        assert_eq!(address_literal("[127.000.000.001]"), Some(17));
+        assert_eq!(address_literal("[IPv6:::1]"), Some(10));
+        assert_eq!(address_literal("[127.0.0.256]"), None);
+        for bad in ["", "[", "[]", "[1.2.3.4", "[1.2.3]", "[::1]"] {
+            assert_eq!(address_literal(bad), None, "{bad}");
+        }
+    }
 }

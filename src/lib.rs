@@ -7,7 +7,7 @@
 //! | stage | chapter | what it adds | also new |
 //! | --- | --- | --- | --- |
 //! | | [0](../../../docs/00-before-we-start.md) | what a mail is, and a whole session read aloud | |
-//! | [1 echo](stages::stage01_echo) | [1](../../../docs/01-echo.md) | a thread for each client, and a line that comes back | [`connection`], [`server`], [`transcript`], [`settings`] |
+//! | [1 echo](stages::stage01_echo) | [1](../../../docs/01-echo.md) | a thread for each client, and a line that comes back | [`connection`], [`server`], [`transcript`], [`terminal`], [`settings`] |
 //! | [2 greeting](stages::stage02_greeting) | [2](../../../docs/02-greeting.md) | 220, then listen | [`wire`], [`reply`] |
 //! | [3 commands](stages::stage03_commands) | [3](../../../docs/03-commands.md) | a line is a verb and its argument; HELO and EHLO | [`verb`], [`command`], [`session`] |
 //! | [4 mail](stages::stage04_mail) | [4](../../../docs/04-mail.md) | MAIL: who the message is from | [`domain`], [`path`], [`parameter`], [`mail`] |
@@ -53,6 +53,7 @@ pub mod session;
 pub mod settings;
 pub mod stages;
 pub mod start;
+pub mod terminal;
 pub mod trace;
 pub mod transcript;
 pub mod verb;

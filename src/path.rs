@@ -342,4 +342,32 @@ mod tests {
         }
         assert_eq!(forward_path("<Postmaster> X").map(|found| found.1), Ok("X"));
     }
+
+    #[test]
+    fn a_local_part_is_words_with_dots_or_a_quoted_string() {
+        assert_eq!(local_part("ada.lovelace@example.org"), Some(12));
+        assert_eq!(local_part("o'hara+books@example.org"), Some(12));
+        assert_eq!(local_part(r#""a>b"@example.org"#), Some(5));
+        assert_eq!(local_part(r#""a\"@\\"@example.org"#), Some(8));
+        for bad in ["", "@example.org", "<", r#"""#, r#""ada"#, r#""ada\""#] {
+            assert_eq!(local_part(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_reverse_path_is_a_mailbox_or_empty() {
+        for (text, mailbox) in [
+            ("<ada@example.org>", "ada@example.org"),
+            ("  ada@example.org", "ada@example.org"),
+            ("<@a.example,@b.example:ada@c.example>", "ada@c.example"),
+            (r#"<"a>b"@[127.0.0.1]>"#, r#""a>b"@[127.0.0.1]"#),
+            ("<>", ""),
+        ] {
+            let found = reverse_path(text).map(|(path, _)| path.mailbox);
+            assert_eq!(found, Ok(mailbox), "{text}");
+        }
+        for bad in ["", "<", "<ada>", "a@b>", "<<a@b>>", "<a@b>X", "<>X"] {
+            assert_eq!(reverse_path(bad), Err(NOT_A_PATH), "{bad}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The least rate at which a message must arrive in the long run, in octets per second. A client
@@ -17,9 +18,9 @@ pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// A stream that fails when its client takes too long.
 ///
 /// Until a [limit](PatientStream::limit) is set it waits for ever, as the stream alone does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PatientStream {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     timeout: Option<Duration>,
     /// When the current wait is over. The first read of the wait sets it.
     deadline: Option<Instant>,
@@ -33,7 +34,7 @@ impl PatientStream {
     /// Wraps `stream`, without a limit.
     pub fn new(stream: TcpStream) -> PatientStream {
         PatientStream {
-            stream,
+            stream: Arc::new(stream),
             timeout: None,
             deadline: None,
             earning: false,
@@ -111,25 +112,30 @@ impl PatientStream {
 
 impl Read for PatientStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(timeout) = self.timeout {
-            self.set_read_timeout(timeout)?;
-        }
-        match self.stream.read(buffer) {
-            // What a timeout of the socket is called depends on the system.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(took_too_long()),
-            Ok(length) => {
-                self.earn(length);
-                Ok(length)
+        loop {
+            if let Some(timeout) = self.timeout {
+                self.set_read_timeout(timeout)?;
             }
-            error => error,
+            return match self.get_ref().read(buffer) {
+                // A signal, such as the one that continues a stopped process. The deadline stays.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // What a timeout of the socket is called depends on the system.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(took_too_long()),
+                Ok(length) => {
+                    self.earn(length);
+                    Ok(length)
+                }
+                error => error,
+            };
         }
     }
 }
 
 impl Write for PatientStream {
-    /// Writes once. A short write has waited for the whole timeout, so it is an error.
+    /// Writes once. A short write is an error: it has waited for the whole timeout (or for a signal,
+    /// which is rare enough).
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        match self.stream.write(buffer) {
+        match self.get_ref().write(buffer) {
             Ok(length) if length < buffer.len() && self.timeout.is_some() => Err(not_fetched()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(not_fetched()),
             written => written,
@@ -137,7 +143,7 @@ impl Write for PatientStream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
+        self.get_ref().flush()
     }
 }
 

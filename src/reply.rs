@@ -33,14 +33,14 @@ pub struct Reply {
 pub enum Failure {
     /// The command is refused. The client hears why, and the conversation goes on.
     Refused(Reply),
-    /// The connection broke, or the client took too long (chapter 9).
+    /// The connection broke. A client that takes too long counts as that (chapter 9).
     Broken(io::Error),
 }
 
 /// 250: done. Most commands have no more to say.
 pub const OK: Reply = Reply::new(250, "OK");
 
-/// 501: an argument for DATA, RSET or QUIT, which take none (4.1.1, 4.3.2).
+/// 501: an argument for a command that takes none (4.1.1, 4.3.2).
 pub const NO_ARGUMENT_TAKEN: Reply = Reply::new(501, "This command takes no argument");
 
 /// Makes the 421 with which a server ends the conversation (4.2.3, 3.8).

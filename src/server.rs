@@ -13,7 +13,8 @@ use std::time::Duration;
 use crate::connection::{Connection, Converse, attend};
 use crate::places::{Place, Places, turn_away};
 use crate::settings::Settings;
-use crate::transcript::{self, Transcript};
+use crate::terminal;
+use crate::transcript::Transcript;
 
 /// The stack of a connection's thread, in bytes. The standard library's default is 2 MiB of address
 /// space. Measured after whole sessions with large and strange messages, a thread has touched 12
@@ -48,7 +49,7 @@ pub fn serve(listener: &TcpListener, settings: Settings, converse: Converse) -> 
         });
         if let Err(error) = &served {
             if !failing {
-                transcript::error(format_args!("cannot serve a client: {error}"));
+                terminal::error(format_args!("cannot serve a client: {error}"));
             }
             thread::sleep(REST_AFTER_ERROR);
         }

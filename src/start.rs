@@ -12,7 +12,7 @@ use crate::maildir::Maildir;
 use crate::server;
 use crate::settings::{DEFAULT_MAX_CONNECTIONS, Settings};
 use crate::stages::Stage;
-use crate::transcript::printable;
+use crate::terminal::printable;
 
 /// Runs the program on its arguments, given without its own name.
 ///
@@ -55,126 +55,44 @@ fn print(text: &str) -> ExitCode {
 /// Why the server can't start and what to do, in a sentence or two.
 fn start(mut request: Serve) -> Result<(TcpListener, Settings, &'static Stage), String> {
     start_log();
-    let settings = &mut request.settings;
-    let warnings = &mut request.warnings;
-    let most = machine::most_connections();
-    settings.max_connections = max_connections(request.max_connections, most)?;
-    if settings.max_connections < DEFAULT_MAX_CONNECTIONS && request.max_connections.is_none() {
-        warnings.push(too_many(DEFAULT_MAX_CONNECTIONS, most));
-    }
+    limit_connections(&mut request, machine::most_connections())?;
     let bound = TcpListener::bind(&request.listen)
         .and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = bound.map_err(|error| cannot_listen(&request.listen, &error))?;
-    let stores_mail = request.stage.number >= STAGE_OF_MAILDIR;
-    if let (true, Some(directory)) = (stores_mail, request.maildir) {
-        let opened = Maildir::open(directory.clone(), &settings.hostname);
-        let maildir = opened.map_err(|error| cannot_store(&directory, &error))?;
-        if !maildir.syncs_names() {
-            warnings.push(names_not_synced(&directory));
-        }
-        settings.maildir = Some(maildir);
-    }
-    let accepts_all = settings.domains.is_empty() || request.stage.number < STAGE_OF_LIMITS;
-    if accepts_all && !is_this_machine(address) {
-        warnings.push(format!(
-            "anyone who reaches {address} may send mail here, for any recipient. \
-             To accept mail for your own domain only, from stage {STAGE_OF_LIMITS} on: --domain example.com"
-        ));
-    }
-    let mut hello = format!("listening on {address}\n");
-    if !settings.quiet {
-        hello += &description(request.stage, address, settings, stores_mail);
-    } else if stores_mail && settings.maildir.is_none() {
-        warnings.push(DISCARDING.to_string());
-    }
-    let _ = io::stdout().write_all(hello.as_bytes());
-    for warning in warnings {
+    open_maildir(&mut request)?;
+    warn_of_strangers(&mut request, address);
+    let _ = io::stdout().write_all(hello(&request, address).as_bytes());
+    for warning in &request.warnings {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
     Ok((listener, request.settings, request.stage))
 }
 
-/// The effect of `--discard`.
-const DISCARDING: &str = "mail is accepted and dropped (--discard)";
-
-/// Describes the server, in the lines after the first.
-fn description(
-    stage: &Stage,
-    address: SocketAddr,
-    settings: &Settings,
-    stores_mail: bool,
-) -> String {
+/// Makes the server's first line, and unless it is to be quiet, a description of it.
+fn hello(request: &Serve, address: SocketAddr) -> String {
+    let mut text = format!("listening on {address}\n");
+    if request.settings.quiet {
+        return text;
+    }
     let reached_at = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    let mut text = format!(
+    let stage = request.stage;
+    text += &format!(
         "stage {} ({}): {}. To talk to it: nc {reached_at} {}\n",
         stage.number,
         stage.name,
         stage.title,
         address.port()
     );
-    match &settings.maildir {
-        Some(maildir) => {
-            let new_mail = maildir.new_mail();
-            let new_mail = new_mail.to_string_lossy();
-            text += &format!("mail is stored in {}\n", printable(new_mail.as_bytes()));
-        }
-        None if stores_mail => text += &format!("{DISCARDING}\n"),
-        None => {}
+    if let Some(maildir) = &request.settings.maildir {
+        let place = maildir.new_mail();
+        let place = place.to_string_lossy();
+        text += &format!("mail is stored in {}\n", printable(place.as_bytes()));
     }
     text
-}
-
-/// Decides how many clients there may be at a time.
-///
-/// It is the user's choice, or the default, or `most`, which is all that the machine has room for.
-///
-/// # Errors
-/// It can't hold as many as the user has chosen, or none at all.
-fn max_connections(chosen: Option<usize>, most: usize) -> Result<usize, String> {
-    let wanted = chosen.unwrap_or(DEFAULT_MAX_CONNECTIONS);
-    if most == 0 || chosen.is_some_and(|chosen| chosen > most) {
-        let problem = too_many(wanted, most);
-        return Err(format!(
-            "{problem}. Raise them, or choose a lower --max-connections."
-        ));
-    }
-    Ok(wanted.min(most))
-}
-
-/// Says how many connections the machine holds, and what limits them.
-fn too_many(wanted: usize, most: usize) -> String {
-    format!(
-        "this machine has room for {most} connections, not {wanted}: each takes an open file (ulimit -n) and some \
-         memory maps (sysctl vm.max_map_count)"
-    )
-}
-
-/// Says whether only this machine can reach the address.
-fn is_this_machine(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
-}
-
-/// Warns that the names in a directory can't be synced.
-fn names_not_synced(directory: &Path) -> String {
-    format!(
-        "the file system of {directory:?} cannot sync a directory. The server may crash and lose nothing, but after \
-         a power cut mail may be missing for which a client has heard 250"
-    )
-}
-
-fn cannot_store(directory: &Path, error: &io::Error) -> String {
-    let what_to_do = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "Make room there, or choose another",
-        _ => "Choose a",
-    };
-    format!(
-        "cannot store mail in {directory:?}: {error}. {what_to_do} directory that can be created and written to, \
-         such as --maildir /tmp/mail, or --discard to store none."
-    )
 }
 
 /// Says what is wrong and what to do.
@@ -202,17 +120,106 @@ fn start_log() {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
 }
 
+/// Opens the Maildir, if the stage stores mail and the user wants it.
+///
+/// # Errors
+/// Mail can't be stored there.
+fn open_maildir(request: &mut Serve) -> Result<(), String> {
+    if request.stage.number < STAGE_OF_MAILDIR {
+        return Ok(());
+    }
+    let Some(directory) = &request.maildir else {
+        let warning = "mail is accepted and dropped (--discard)";
+        request.warnings.push(warning.to_string());
+        return Ok(());
+    };
+    let opened = Maildir::open(directory.clone(), &request.settings.hostname);
+    let maildir = opened.map_err(|error| cannot_store(directory, &error))?;
+    if !maildir.syncs_names() {
+        request.warnings.push(names_not_synced(directory));
+    }
+    request.settings.maildir = Some(maildir);
+    Ok(())
+}
+
+/// Warns that the names in a directory can't be synced.
+fn names_not_synced(directory: &Path) -> String {
+    format!(
+        "the file system of {directory:?} cannot sync a directory. The server may crash and lose nothing, but after \
+         a power cut mail may be missing for which a client has heard 250"
+    )
+}
+
+fn cannot_store(directory: &Path, error: &io::Error) -> String {
+    let what_to_do = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "Make room there, or choose another",
+        _ => "Choose a",
+    };
+    format!(
+        "cannot store mail in {directory:?}: {error}. {what_to_do} directory that can be created and written to, \
+         such as --maildir /tmp/mail, or --discard to store none."
+    )
+}
+
+/// Decides how many clients there may be at a time.
+///
+/// It is the user's choice, or the default, or `most`, which is all that the machine has room for.
+///
+/// # Errors
+/// It can't hold as many as the user has chosen, or none at all.
+fn limit_connections(request: &mut Serve, most: usize) -> Result<(), String> {
+    let chosen = request.max_connections;
+    let wanted = chosen.unwrap_or(DEFAULT_MAX_CONNECTIONS);
+    if most < wanted {
+        let problem = format!(
+            "this machine has room for {most} connections, not {wanted}: each takes an open file (ulimit -n) and \
+             some memory maps (sysctl vm.max_map_count)"
+        );
+        if most == 0 || chosen.is_some() {
+            return Err(format!(
+                "{problem}. Raise them, or choose a lower --max-connections."
+            ));
+        }
+        request.warnings.push(problem);
+    }
+    request.settings.max_connections = wanted.min(most);
+    Ok(())
+}
+
+/// Warns of an address that others reach, where mail for every domain is accepted.
+fn warn_of_strangers(request: &mut Serve, address: SocketAddr) {
+    let accepts_all = request.settings.domains.is_empty() || request.stage.number < STAGE_OF_LIMITS;
+    let is_this_machine = address.ip().to_canonical().is_loopback();
+    if accepts_all && !is_this_machine {
+        request.warnings.push(format!(
+            "anyone who reaches {address} may send mail here, for any recipient. \
+             To accept mail for your own domain only, from stage {STAGE_OF_LIMITS} on: --domain example.com"
+        ));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
+
+    /// The limit that comes of a choice, on a machine with room for `most`.
+    fn limit(chosen: &str, most: usize) -> Option<usize> {
+        let arguments = chosen.split_whitespace().map(OsString::from);
+        let Ok(Request::Serve(mut request)) = cli::parse(arguments) else {
+            panic!("{chosen}");
+        };
+        limit_connections(&mut request, most).ok()?;
+        Some(request.settings.max_connections)
+    }
 
     #[test]
     fn the_machine_limits_the_number_of_connections() {
-        assert_eq!(max_connections(None, 5000), Ok(DEFAULT_MAX_CONNECTIONS));
-        assert_eq!(max_connections(None, 40), Ok(40));
-        assert_eq!(max_connections(Some(40), 40), Ok(40));
-        assert_eq!(max_connections(Some(5000), 5000), Ok(5000));
-        assert!(max_connections(Some(41), 40).is_err());
-        assert!(max_connections(None, 0).is_err());
+        assert_eq!(limit("", 5000), Some(DEFAULT_MAX_CONNECTIONS));
+        assert_eq!(limit("", 40), Some(40));
+        assert_eq!(limit("--max-connections 40", 40), Some(40));
+        assert_eq!(limit("--max-connections 5000", 5000), Some(5000));
+        assert_eq!(limit("--max-connections 41", 40), None);
+        assert_eq!(limit("", 0), None);
     }
 }

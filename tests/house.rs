@@ -273,7 +273,7 @@ fn replies_have_one_exit() {
         "src/wire.rs",
         "src/patience.rs",
         "src/stages/stage01_echo.rs",
-        "src/cli.rs",
+        "src/terminal.rs",
         "src/start.rs",
         "src/maildir.rs",
     ];

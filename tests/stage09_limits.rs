@@ -49,8 +49,11 @@ fn the_conversation_in_the_documentation_is_true() {
 #[test]
 fn the_limits_of_the_documentation_are_those_of_the_code() {
     use smtp_from_scratch::command::MAX_AUTH_LINE;
+    use smtp_from_scratch::domain::MAX_DOMAIN;
+    use smtp_from_scratch::path::MAX_PATH;
     use smtp_from_scratch::patience::LEAST_DATA_RATE;
     use smtp_from_scratch::settings::*;
+    use smtp_from_scratch::stages::stage03_commands::LONGEST_GOODBYE;
     use smtp_from_scratch::stages::{stage08_maildir, stage09_limits};
     use smtp_from_scratch::wire::MAX_COMMAND_LINE;
 
@@ -62,7 +65,12 @@ fn the_limits_of_the_documentation_are_those_of_the_code() {
         ),
         ("5 minutes |", DEFAULT_TIMEOUT == Duration::from_secs(300)),
         ("500 octets a second |", LEAST_DATA_RATE == 500),
-        ("refused commands | 20 |", MAX_REFUSALS == 20),
+        ("still sends | 1 second |", LONGEST_GOODBYE.as_secs() == 1),
+        ("the last accepted mail | 20 |", MAX_REFUSALS == 20),
+        (
+            "a domain, a path | 255, 256 octets |",
+            (MAX_DOMAIN, MAX_PATH) == (255, 256),
+        ),
         (
             "512, 12,288 octets |",
             (MAX_COMMAND_LINE, MAX_AUTH_LINE) == (512, 12_288),

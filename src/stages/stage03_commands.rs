@@ -57,7 +57,7 @@ use crate::wire::Line;
 
 /// A stage's answer to one command.
 ///
-/// It returns the reply, and [`talk`] sends it. DATA alone replies from within: the 354, and the
+/// It returns the reply, which the conversation loop sends. DATA alone replies from within: the 354, and the
 /// refusal of a message whose end doesn't come in time.
 pub type Answer = fn(&mut Session, &Command) -> Result<Reply, Failure>;
 

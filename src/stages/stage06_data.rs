@@ -152,6 +152,14 @@ fn collect(session: &mut Session, envelope: Envelope, line_end: LineEnd) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Connection;
+    use crate::settings::Settings;
+    use crate::stages::stage03_commands;
+    use crate::transcript::Transcript;
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::sync::{Arc, mpsc};
+    use std::thread;
 
     #[test]
     fn data_needs_a_recipient_and_no_argument() {
@@ -177,5 +185,34 @@ mod tests {
 
         assert_eq!(take_transaction(&mut transaction, ""), Ok(envelope));
         assert_eq!(transaction, None);
+    }
+
+    #[test]
+    fn a_mail_that_was_sent_is_in_the_inbox() {
+        let (inbox, mails) = mpsc::channel();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let server = thread::spawn(move || {
+            let (stream, peer) = listener.accept().unwrap();
+            let connection = Connection {
+                stream,
+                peer,
+                transcript: Transcript::new(1, true),
+                settings: Arc::new(Settings {
+                    inbox: Some(inbox),
+                    ..Settings::default()
+                }),
+            };
+            stage03_commands::converse(connection, answer)
+        });
+        let sent = b"HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nHi\r\n..\r\n.\r\n";
+        client.write_all(sent).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        server.join().unwrap().unwrap();
+
+        let mail = mails.recv().unwrap();
+        assert_eq!(mail.envelope.reverse_path, "a@b.c");
+        assert_eq!(mail.envelope.forward_paths, ["d@e.f"]);
+        assert_eq!(mail.message, b"Hi\r\n.\r\n");
     }
 }

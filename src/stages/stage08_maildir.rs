@@ -57,30 +57,31 @@ use std::time::SystemTime;
 
 use crate::command::{Command, Verb};
 use crate::data::read_message;
-use crate::header::{self, Section};
+use crate::header;
 use crate::mail::Envelope;
-use crate::maildir::{Draft, Maildir};
+use crate::maildir::Draft;
 use crate::reply::{self, Failure, Reply};
 use crate::session::Session;
 use crate::stages::stage06_data::{self, NOT_STORED, START_MAIL_INPUT, TOO_MUCH_MAIL_DATA};
 use crate::stages::stage07_quit;
+use crate::terminal::printable;
 use crate::trace::{self, Arrival, Protocol};
-use crate::transcript::{Transcript, printable};
+use crate::transcript::Transcript;
 use crate::wire::LineEnd;
+
+/// 452: the disk is full, or a quota or the limit on a file's size is reached (4.2.3).
+pub const NO_STORAGE: Reply = Reply::new(452, "Insufficient system storage, try again later");
 
 /// The longest header section of a message, in octets. Mail programs read all of it at once, so one
 /// of several megabytes is an attack on them; the longest honest ones have some tens of thousands.
 pub const MAX_HEADER_SECTION: usize = 1024 * 1024;
 
+/// 552: over [`MAX_HEADER_SECTION`].
+pub const TOO_MUCH_HEADER: Reply = Reply::new(552, "Too much header");
+
 /// The most `Received:` fields of a message. Each server on its way adds one, so one with many goes
 /// in circles, and grows. The RFC asks for a limit of at least 100 (6.3).
 pub const MAX_RECEIVED: usize = 100;
-
-/// 452: the disk is full, or a quota or the limit on a file's size is reached (4.2.3).
-pub const NO_STORAGE: Reply = Reply::new(452, "Insufficient system storage, try again later");
-
-/// 552: over [`MAX_HEADER_SECTION`].
-pub const TOO_MUCH_HEADER: Reply = Reply::new(552, "Too much header");
 
 /// 554: over [`MAX_RECEIVED`] (6.3).
 pub const MAIL_GOES_IN_CIRCLES: Reply =
@@ -126,33 +127,28 @@ struct Incoming {
     draft: Option<Draft>,
     /// The size so far in octets.
     size: usize,
-    section: Section,
-    /// The first line, until there is enough of it to judge it by.
-    first_line: Option<Vec<u8>>,
     /// The beginning of the message, if it will be shown.
     shown: Vec<u8>,
+    /// The first line, until there is enough of it to judge it by.
+    first_line: Option<Vec<u8>>,
+    /// What there has been of the header section.
+    section: header::Section,
 }
 
 impl Incoming {
-    /// Begins the file, with the trace header on top.
+    /// Begins the file.
     fn begin(session: &Session, envelope: Envelope) -> Result<Incoming, Reply> {
         let transcript = session.wire.transcript().clone();
-        let draft = match &session.settings.maildir {
-            Some(maildir) => {
-                let begun = begin_draft(maildir, session, &envelope);
-                Some(begun.map_err(|error| not_stored(&transcript, &error))?)
-            }
-            None => None,
-        };
+        let begun = begin_draft(session, &envelope);
         Ok(Incoming {
+            draft: begun.map_err(|error| not_stored(&transcript, &error))?,
             envelope,
             transcript,
             max_size: session.settings.max_size,
-            draft,
             size: 0,
-            section: Section::default(),
-            first_line: Some(Vec::new()),
             shown: Vec::new(),
+            first_line: Some(Vec::new()),
+            section: header::Section::default(),
         })
     }
 
@@ -172,13 +168,15 @@ impl Incoming {
         if self.size > self.max_size {
             return Err(TOO_MUCH_MAIL_DATA);
         }
+        self.section.read(content);
+        within_limits(&self.section)?;
         if self.transcript.is_shown() {
             let room = SHOWN_BEGINNING - self.shown.len();
             let shown = &content[..content.len().min(room)];
             self.shown.extend_from_slice(shown);
         }
         let Some(mut beginning) = self.first_line.take() else {
-            return self.check_and_write(content);
+            return self.write(content);
         };
         beginning.extend_from_slice(content);
         if !beginning.contains(&b'\n') && beginning.len() <= header::MAX_HEADER_LINE {
@@ -195,14 +193,7 @@ impl Incoming {
         if !header::begins_with_section(beginning) {
             self.write(b"\r\n")?;
         }
-        self.check_and_write(beginning)
-    }
-
-    /// Counts the content while it is header, and writes it.
-    fn check_and_write(&mut self, content: &[u8]) -> Result<(), Reply> {
-        self.section.read(content);
-        within_limits(&self.section)?;
-        self.write(content)
+        self.write(beginning)
     }
 
     fn write(&mut self, content: &[u8]) -> Result<(), Reply> {
@@ -233,10 +224,13 @@ impl Incoming {
     }
 }
 
-/// Makes the file with its trace header.
+/// Makes the file with its trace header. There is none with `--discard`.
 ///
 /// The header is written at once, so a full disk is noticed before the 354.
-fn begin_draft(maildir: &Maildir, session: &Session, envelope: &Envelope) -> io::Result<Draft> {
+fn begin_draft(session: &Session, envelope: &Envelope) -> io::Result<Option<Draft>> {
+    let Some(maildir) = &session.settings.maildir else {
+        return Ok(None);
+    };
     let mut draft = maildir.draft()?;
     let arrival = Arrival {
         client_name: session.client_name.as_deref().unwrap_or_default(),
@@ -252,11 +246,11 @@ fn begin_draft(maildir: &Maildir, session: &Session, envelope: &Envelope) -> io:
     let trace = trace::header(envelope, &arrival);
     draft.write(trace.as_bytes())?;
     draft.flush()?;
-    Ok(draft)
+    Ok(Some(draft))
 }
 
 /// Says whether the header section may be as it is.
-fn within_limits(section: &Section) -> Result<(), Reply> {
+fn within_limits(section: &header::Section) -> Result<(), Reply> {
     if section.length() > MAX_HEADER_SECTION {
         return Err(TOO_MUCH_HEADER);
     }

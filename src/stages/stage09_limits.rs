@@ -24,8 +24,11 @@
 //! | clients at a time | 1,000 | `--max-connections` | 421 |
 //! | waiting for a line, for more of a message | 5 minutes | `--timeout` | 421 |
 //! | message data | 500 octets a second | | 421 |
-//! | refused commands | 20 | | 421 |
+//! | a reply that isn't fetched | 5 minutes | `--timeout` | closed without a word |
+//! | the goodbye, for what a client still sends | 1 second | | closed |
+//! | refused commands since the last accepted mail | 20 | | 421 |
 //! | a command line, an AUTH line | 512, 12,288 octets | | 500 |
+//! | a domain, a path | 255, 256 octets | | 501 |
 //! | recipients of a mail | 1,000, and 64 KiB | `--max-recipients` | 452 |
 //! | a message, its header section | 25 MiB, 1 MiB | `--max-size` | 552 |
 //! | `Received:` fields | 100 | | 554 |

@@ -1,6 +1,6 @@
 //! `cargo test` with arguments: the file, the test or the example exists.
 
-use crate::items::{defined_at, is_test};
+use crate::items::{defined_at, is_ignored_test, is_test};
 use crate::support::project::{files, read, root};
 
 /// Finds a file or a name for which there is no test.
@@ -18,11 +18,11 @@ pub fn cargo_test_fault(arguments: &[&str]) -> Option<String> {
     if sources.is_empty() {
         return Some(format!("there is no test target {}", arguments[1]));
     }
-    let filter = match filter {
-        [] | ["--", ..] => return None,
-        [filter, ..] => filter,
-    };
-    let mut names = sources.iter().flat_map(|source| test_names(source));
+    let ignored = filter.contains(&"--ignored");
+    let filter = filter.iter().find(|word| !word.starts_with('-'))?;
+    let mut names = sources
+        .iter()
+        .flat_map(|source| test_names(source, ignored));
     (!names.any(|name| name.contains(filter))).then(|| format!("no test is named {filter}"))
 }
 
@@ -48,7 +48,9 @@ fn sources_in(folder: &str) -> Vec<String> {
 /// Returns the full names of a source's tests.
 ///
 /// `stages::stage04_mail::tests::a_name`, `links::a_name`
-fn test_names(path: &str) -> Vec<String> {
+///
+/// With `ignored` they are the tests that aren't run by default.
+fn test_names(path: &str, ignored: bool) -> Vec<String> {
     let module = path.trim_end_matches(".rs").replace('/', "::");
     let module = match (module.strip_prefix("src::"), module.splitn(3, "::").nth(2)) {
         (Some(module), _) => format!("{module}::tests::"),
@@ -60,7 +62,10 @@ fn test_names(path: &str) -> Vec<String> {
         let name = line.trim_start().strip_prefix("fn ")?;
         name.split('(').next()
     });
-    let tests = functions.filter(|name| is_test(&text, name));
+    let tests = functions.filter(|name| match ignored {
+        true => is_ignored_test(&text, name),
+        false => is_test(&text, name),
+    });
     tests.map(|name| format!("{module}{name}")).collect()
 }
 
@@ -92,7 +97,9 @@ fn a_test_that_does_not_exist_is_reported() {
     };
     for good in [
         "--features log",
-        "--test type_along",
+        "--test typed",
+        "--test typed -- --ignored full_proof",
+        "--test typed -- --ignored --nocapture",
         "--test book",
         "--test book -- --nocapture",
         "--test book cargo_test::a_test_that_does_not_exist_is_reported",
@@ -102,7 +109,10 @@ fn a_test_that_does_not_exist_is_reported() {
         assert_eq!(fault(good), None, "{good}");
     }
     for bad in [
-        "--test type_alone",
+        "--test typewritten",
+        "--test typed full_proof",
+        "--test typed -- --ignored half_proof",
+        "--test player -- --ignored typed_book",
         "--test support",
         "--test book cargo_test::a_test_that_exists_is_reported",
         // Defined, but not as a test.

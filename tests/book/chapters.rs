@@ -6,11 +6,14 @@ use crate::items::is_test;
 use crate::links::links;
 use crate::support::book::{Page, assert_faultless, chapters, parts};
 use crate::support::project::read;
+use crate::support::typed::SEEN;
 
 /// A check of one part of a section.
 type PartFault = fn(&[&str]) -> Option<&'static str>;
 
 /// The sections of a chapter, in this order, with the check of their parts.
+///
+/// The last may be called *Where you are* as well, or have that after it.
 const SECTIONS: [(&str, Option<PartFault>); 8] = [
     ("## What you'll have at the end", None),
     ("## The idea", None),
@@ -38,8 +41,10 @@ fn shape_faults(page: &Page) -> Vec<String> {
     let sections = parts(&page.text, "## ");
     let found: Vec<&str> = sections.iter().map(|(_, lines)| lines[0]).collect();
     let wanted = SECTIONS.map(|(heading, _)| heading);
+    let last = found.get(wanted.len() - 1);
+    let ends = last.is_some_and(|last| wanted.contains(last) || *last == "## Where you are");
     // The last chapter of a part may look back.
-    if !found.starts_with(&wanted) || found.len() > wanted.len() + 1 {
+    if !found.starts_with(&wanted[..wanted.len() - 1]) || !ends || found.len() > wanted.len() + 1 {
         faults.push(format!("{}: {found:?} instead of {wanted:?}", page.path));
         return faults;
     }
@@ -69,11 +74,23 @@ fn shape_faults(page: &Page) -> Vec<String> {
     faults
 }
 
-/// Checks that a step prints code, and then says what there is to see.
+/// Checks that a step has a piece, and then says what there is to see.
 fn step_fault(step: &[&str]) -> Option<&'static str> {
-    let first = |start: &str| step.iter().position(|line| line.starts_with(start));
-    let (code, marker) = (first("```rust src/"), first("**What you see now.**"));
-    (code.is_none() || code >= marker).then_some("no code with `**What you see now.**` after it")
+    let code = step
+        .iter()
+        .position(|line| ["```rust", "```diff"].contains(line));
+    let marker = step.iter().rposition(|line| line.starts_with(SEEN));
+    let marker = match (marker, code) {
+        // What is prepared has nothing to show yet.
+        (None, None) => return None,
+        (Some(marker), Some(code)) if code < marker => marker,
+        _ => return Some("no code with `**What you see now.**` after it"),
+    };
+    let paragraph = step[marker..].iter().take_while(|line| !line.is_empty());
+    let words: usize = paragraph.map(|line| line.split_whitespace().count()).sum();
+    let own_words = words - SEEN.split_whitespace().count();
+    (own_words < 5)
+        .then_some("`**What you see now.**` shows nothing: at least a sentence follows it")
 }
 
 /// Checks that a trap links to a test that catches it.
@@ -85,25 +102,41 @@ fn trap_fault(trap: &[&str]) -> Option<&'static str> {
     (!is_caught).then_some("no link to the test that catches it")
 }
 
-/// Checks that an exercise has one folded answer.
+/// Checks that an exercise has a folded answer, or a solution.
 fn exercise_fault(exercise: &[&str]) -> Option<&'static str> {
     let text = exercise.join("\n");
-    let once = |part: &str| text.matches(part).count() == 1;
-    let is_folded = once("<details>\n<summary>Answer</summary>\n\n") && once("\n\n</details>");
-    (!is_folded).then_some("no folded answer")
+    let count = |part: &str| text.matches(part).count();
+    let opened = count("<details>\n<summary>");
+    let folded = ["Answer", "Solution"]
+        .iter()
+        .any(|word| text.contains(&format!("<details>\n<summary>{word}</summary>\n\n")));
+    let is_closed = opened == count("\n\n</details>") && opened == count("<details>");
+    (!folded || !is_closed).then_some("no folded answer")
 }
 
+/// The third line says how long it takes to read, and how long to type.
+///
+/// `*20 minutes to read, 25 to type. ...*`
 #[test]
 fn every_chapter_says_how_many_minutes_it_takes() {
     for page in chapters() {
-        let line = page.text.lines().nth(2).unwrap_or_default();
-        let minutes = line.split_once(" minutes").and_then(|(before, _)| {
-            let number = before.trim_start_matches(['*', '_']);
-            number.parse::<usize>().ok()
-        });
+        let lines = page
+            .text
+            .lines()
+            .skip(2)
+            .take_while(|line| !line.is_empty());
+        let text = lines.collect::<Vec<_>>().join(" ");
+        let sentence = text.split(". ").next().unwrap_or_default();
+        let numbers = sentence.split(|c: char| !c.is_ascii_digit());
+        let numbers: Vec<usize> = numbers.filter_map(|number| number.parse().ok()).collect();
+        let is_honest =
+            numbers.len() == 2 && numbers.iter().all(|number| (5..=150).contains(number));
         assert!(
-            minutes.is_some_and(|minutes| (15..=30).contains(&minutes)),
-            "{} says how many minutes it takes, 15 to 30: {line}",
+            is_honest
+                && ["minutes", "read", "typ"]
+                    .iter()
+                    .all(|word| sentence.contains(word)),
+            "{} says how many minutes it takes to read, and how many to type: {sentence}",
             page.at(3)
         );
     }
@@ -111,14 +144,18 @@ fn every_chapter_says_how_many_minutes_it_takes() {
 
 #[test]
 fn a_part_without_what_belongs_to_it_is_reported() {
-    let code = "```rust src/wire.rs";
-    let marker = "**What you see now.** Nothing.";
-    assert_eq!(
-        step_fault(&["### One", code, "fn a() {}", "```", marker]),
-        None
-    );
-    assert!(step_fault(&["### One", marker, code, "fn a() {}", "```"]).is_some());
-    assert!(step_fault(&["### One", code, "fn a() {}", "```"]).is_some());
+    let code = "```rust";
+    let marker = "**What you see now.** The server says 220 by itself.";
+    let step = |lines: &[&str]| step_fault(&[&["### One"], lines].concat());
+    assert_eq!(step(&[code, "fn a() {}", "```", marker]), None);
+    assert!(step(&[marker, code, "fn a() {}", "```"]).is_some());
+    assert!(step(&[code, "fn a() {}", "```"]).is_some());
+    let bare = [
+        "**What you see now.**",
+        "",
+        "A sentence that comes too late.",
+    ];
+    assert!(step(&[&[code, "fn a() {}", "```"], &bare[..]].concat()).is_some());
 
     let test = "[a](../tests/book/chapters.rs#every_chapter_has_the_same_shape)";
     let function = "[a](../tests/book/chapters.rs#trap_fault)";

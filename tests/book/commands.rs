@@ -5,12 +5,15 @@ use smtp_from_scratch::stages::{self, STAGES};
 
 use crate::cargo_test::cargo_test_fault;
 use crate::pages;
-use crate::shell::shell_commands;
 use crate::support::book::{Page, assert_faultless, fences, prose};
 use crate::support::project::{read, root};
+use crate::support::shell::{ends_within_quotes, shell_commands};
 
 /// Programs of others that a page may use.
-const OTHER_PROGRAMS: [&str; 7] = ["curl", "echo", "head", "printf", "python3", "sleep", "yes"];
+const OTHER_PROGRAMS: [&str; 20] = [
+    "cat", "cd", "curl", "echo", "find", "git", "grep", "head", "ls", "mv", "pkill", "printf",
+    "ps", "python3", "rm", "sleep", "strace", "touch", "ulimit", "yes",
+];
 
 #[test]
 fn every_command_can_be_typed() {
@@ -18,7 +21,7 @@ fn every_command_can_be_typed() {
     let mut commands = 0;
     for page in pages() {
         for (number, line) in command_lines(&page) {
-            for words in shell_commands(line) {
+            for words in shell_commands(&line) {
                 commands += 1;
                 let fault = command_fault(&words).or_else(|| stage_fault(&page, &words));
                 faults.extend(fault.map(|fault| {
@@ -35,17 +38,35 @@ fn every_command_can_be_typed() {
 }
 
 /// Finds the numbered lines of shell: those in fences, and those in prose.
-fn command_lines(page: &Page) -> Vec<(usize, &str)> {
+///
+/// A line goes on in the next one while a quote in it is open.
+fn command_lines(page: &Page) -> Vec<(usize, String)> {
     let starts = ["cargo ", "scripts/", "SMTP_SERVER="];
     let fences = fences(&page.text);
     let shell = fences.iter().filter(|fence| fence.kind == "sh");
-    let fenced = shell.flat_map(|fence| (fence.start..).zip(fence.lines.iter().copied()));
+    let fenced = shell.flat_map(|fence| whole_lines(fence.start, &fence.lines));
     let spans = prose(&page.text).flat_map(|(number, line)| {
         let typed = move |span: &&str| starts.iter().any(|start| span.starts_with(start));
         let spans = code_spans(line).filter(typed);
-        spans.map(move |span| (number, span))
+        spans.map(move |span| (number, span.to_string()))
     });
     fenced.chain(spans).collect()
+}
+
+/// Joins the lines of a fence that an open quote holds together.
+fn whole_lines(start: usize, lines: &[&str]) -> Vec<(usize, String)> {
+    let mut whole: Vec<(usize, String)> = Vec::new();
+    let mut open = false;
+    for (number, line) in (start..).zip(lines) {
+        match whole.last_mut() {
+            Some((_, last)) if open => *last = format!("{last}\n{line}"),
+            _ => whole.push((number, line.to_string())),
+        }
+        open = whole
+            .last()
+            .is_some_and(|(_, last)| ends_within_quotes(last));
+    }
+    whole
 }
 
 /// Finds the pieces of code within a line: `like this`.
@@ -61,13 +82,14 @@ fn command_fault(words: &[String]) -> Option<String> {
         ["cargo", "test", ref arguments @ ..] => cargo_test_fault(arguments),
         [
             "cargo",
-            "build" | "check" | "doc" | "install" | "new" | "init",
+            "build" | "check" | "clippy" | "doc" | "fmt" | "install" | "new" | "init",
             ..,
         ] => None,
+        ["target/debug/smtp-from-scratch", ref arguments @ ..] => flags_fault(arguments),
         ["nc", "127.0.0.1" | "localhost", "2525"] => None,
         ["nc", ..] => Some("the server listens on 127.0.0.1 2525".to_string()),
-        [script, ref arguments @ ..] if script.starts_with("scripts/") => {
-            script_fault(script, arguments)
+        [script, ref arguments @ ..] if in_clone(script).starts_with("scripts/") => {
+            script_fault(in_clone(script), arguments)
         }
         [program, ..] if OTHER_PROGRAMS.contains(&program) => None,
         _ => Some(format!(
@@ -75,6 +97,11 @@ fn command_fault(words: &[String]) -> Option<String> {
             words.join(" ")
         )),
     }
+}
+
+/// Removes the way from the reader's folder to the clone beside it.
+fn in_clone(path: &str) -> &str {
+    path.strip_prefix("../smtp-from-scratch/").unwrap_or(path)
 }
 
 /// Finds a fault in the arguments of `cargo run`.
@@ -85,8 +112,13 @@ fn cargo_run_fault(arguments: &[&str]) -> Option<String> {
     if let Some(word) = of_cargo.iter().find(|word| !known.contains(word)) {
         return Some(format!("cargo run takes no {word}"));
     }
-    let ours = of_ours.iter().skip(1).map(Into::into);
-    cli::parse(ours).err().map(|error| error.to_string())
+    flags_fault(of_ours.get(1..).unwrap_or_default())
+}
+
+/// Finds a fault in the flags of our program.
+fn flags_fault(flags: &[&str]) -> Option<String> {
+    let parsed = cli::parse(flags.iter().map(Into::into));
+    parsed.err().map(|error| error.to_string())
 }
 
 /// Finds a fault in the call of a script.
@@ -94,14 +126,39 @@ fn script_fault(script: &str, arguments: &[&str]) -> Option<String> {
     if !root().join(script).is_file() {
         return Some(format!("there is no {script}"));
     }
-    let takes_stage = ["scripts/talk.sh", "scripts/type-along.sh"].contains(&script);
     match arguments {
         [] => None,
-        [stage] if takes_stage && stages::find(stage).is_some() => None,
+        [stage] if script == "scripts/talk.sh" && stages::find(stage).is_some() => None,
         [name] if is_situation(script, name) => None,
-        [server] if script == "scripts/clients.sh" && server.contains(':') => None,
+        // It makes a folder, outside of the clone.
+        [folder] if script == "scripts/new.sh" && folder.contains("/") => None,
+        _ if script == "scripts/check.sh" => check_fault(arguments),
+        [server] | [server, "../my-smtp/mail"]
+            if script == "scripts/clients.sh" && server.contains(':') =>
+        {
+            None
+        }
         _ => Some(format!("{script} doesn't take {}", arguments.join(" "))),
     }
+}
+
+/// Finds a fault in the arguments of `scripts/check.sh`.
+fn check_fault(arguments: &[&str]) -> Option<String> {
+    let is_stage = |word: &&&str| stages::find(word).is_some();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let is_right = match *argument {
+            "--through" | "--list" => arguments.next().is_some_and(|word| is_stage(&word)),
+            "--long" | "--tap" | "--watch" => true,
+            "127.0.0.1:2525" => true,
+            // The reader's program.
+            path => path.starts_with("target/") || path.contains("/target/"),
+        };
+        if !is_right {
+            return Some(format!("scripts/check.sh doesn't take {argument} so"));
+        }
+    }
+    None
 }
 
 /// Returns whether the table in `scripts/hostile.py` has a situation of this name.
@@ -121,16 +178,16 @@ fn is_situation(script: &str, name: &str) -> bool {
 fn stage_fault(page: &Page, words: &[String]) -> Option<String> {
     let own = page.chapter?.to_string();
     let mut pairs = words.windows(2);
-    let other = pairs.find(|pair| {
-        ["--stage", "scripts/type-along.sh"].contains(&pair[0].as_str()) && pair[1] != own
-    })?;
+    let other = pairs
+        .find(|pair| ["--stage", "--through"].contains(&pair[0].as_str()) && pair[1] != own)?;
     Some(format!("it says stage {}", other[1]))
 }
 
 #[test]
 fn every_flag_in_the_text_is_in_the_usage() {
     let usage = cli::usage();
-    let flags: Vec<&str> = usage.split_whitespace().collect();
+    let mut flags: Vec<&str> = usage.split_whitespace().collect();
+    flags.extend(["--through", "--list", "--long", "--tap", "--watch"]);
     let mut faults = Vec::new();
     for page in pages() {
         for (number, line) in prose(&page.text) {
@@ -155,9 +212,10 @@ fn a_command_that_fails_is_reported() {
         "cargo run -- --stage 4   # the server",
         "cargo run --release --features log",
         "(sleep 1; printf 'a; b | c\\r\\n') | nc 127.0.0.1 2525",
-        "SMTP_SERVER=127.0.0.1:2525 cargo test --test type_along",
+        "SMTP_SERVER=127.0.0.1:2525 cargo test --test typed",
         "scripts/talk.sh 4",
         "scripts/hostile.py idle",
+        "scripts/new.sh ../my-server",
     ] {
         assert_eq!(fault(good), None, "{good}");
     }
@@ -165,7 +223,7 @@ fn a_command_that_fails_is_reported() {
         "cargo run -- --stege 4",
         "cargo run -- --stage 99",
         "cargo run --fast",
-        "cargo test --test type_alone",
+        "cargo test --test typewritten",
         "printf 'x' | ncc 127.0.0.1 2525",
         "nc 127.0.0.1 2552",
         "scripts/tlak.sh 4",

@@ -20,15 +20,30 @@ pub fn defined_at(source: &str, name: &str) -> Option<usize> {
 
 /// Returns whether `name` is a test that runs.
 pub fn is_test(source: &str, name: &str) -> bool {
-    defined_at(source, name).is_some_and(|line| {
-        let before: Vec<&str> = source.lines().take(line - 1).collect();
-        let attributes = before
-            .iter()
-            .rev()
-            .take_while(|line| line.trim().starts_with("#["));
-        let attributes: Vec<&str> = attributes.map(|line| line.trim()).collect();
-        attributes.contains(&"#[test]") && !attributes.iter().any(|line| line.contains("ignore"))
-    })
+    let attributes = attributes(source, name);
+    attributes.contains(&"#[test]") && !is_ignored(&attributes)
+}
+
+/// Returns whether `name` is a test that runs only when it is asked for.
+pub fn is_ignored_test(source: &str, name: &str) -> bool {
+    let attributes = attributes(source, name);
+    attributes.contains(&"#[test]") && is_ignored(&attributes)
+}
+
+fn is_ignored(attributes: &[&str]) -> bool {
+    attributes.iter().any(|line| line.starts_with("#[ignore"))
+}
+
+/// Finds the attributes of `name`.
+fn attributes<'source>(source: &'source str, name: &str) -> Vec<&'source str> {
+    let Some(line) = defined_at(source, name) else {
+        return Vec::new();
+    };
+    let before: Vec<&str> = source.lines().take(line - 1).map(str::trim).collect();
+    let attributes = before.iter().rev().copied();
+    attributes
+        .take_while(|line| line.starts_with("#["))
+        .collect()
 }
 
 #[test]
@@ -39,7 +54,8 @@ fn a_test_is_a_function_with_its_attribute() {
         (line("zero"), line("one"), line("three")),
         (None, Some(3), Some(9))
     );
-    assert!(is_test(source, "one"));
+    assert!(is_test(source, "one") && !is_ignored_test(source, "one"));
+    assert!(is_ignored_test(source, "three") && !is_ignored_test(source, "two"));
     for name in ["zero", "two", "three"] {
         assert!(!is_test(source, name), "{name}");
     }

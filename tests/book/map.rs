@@ -12,11 +12,14 @@ fn the_summary_lists_every_page_in_order() {
         .flat_map(links)
         .map(|(_, target)| target)
         .collect();
-    let pages: Vec<String> = files("docs", "md")
+    let mut pages: Vec<String> = files("docs", "md")
         .iter()
         .map(|path| path.file_name().unwrap().to_str().unwrap().to_string())
         .filter(|name| name != "SUMMARY.md")
         .collect();
+    // Numbers first, in their order; *Fast* follows the chapter that it changes.
+    let place = |name: &String| (!name.starts_with(char::is_numeric), name != "fast.md");
+    pages.sort_by_key(place);
     assert_eq!(listed, pages);
 }
 

@@ -2,6 +2,7 @@
 
 use smtp_from_scratch::stages::STAGES;
 
+use super::conversation::{Conversation, Step};
 use super::project::read;
 
 /// One page: a chapter, an appendix, or the README.
@@ -20,7 +21,7 @@ impl Page {
         let number = name.get(..2).and_then(|digits| digits.parse().ok());
         Page {
             path: path.to_string(),
-            chapter: number.filter(|&number| number > 0),
+            chapter: number.filter(|number| (1..=STAGES.len()).contains(number)),
             text: read(path),
         }
     }
@@ -135,11 +136,6 @@ pub fn run_of(
     Err(furthest)
 }
 
-/// Returns whether a line stands for lines of code that are left out.
-pub fn is_code_gap(line: &str) -> bool {
-    line.trim() == "// ..."
-}
-
 /// Splits a text at its headings of one level.
 ///
 /// Each part begins with its heading, and has the number of that line.
@@ -158,4 +154,27 @@ pub fn parts<'text>(text: &'text str, level: &str) -> Vec<(usize, Vec<&'text str
         }
     }
     parts
+}
+
+/// Reads the lines of a conversation; `start` is the number of the first.
+pub fn parsed(page: &Page, start: usize, lines: &[&str]) -> Conversation {
+    let mut steps = vec![Step::Place(page.at(start))];
+    for (number, line) in (start..).zip(lines) {
+        let place = page.at(number);
+        let starts = ["S:", "C:", "{"];
+        let in_notation = starts.iter().any(|start| line.starts_with(start));
+        assert!(in_notation, "{place}: not in the notation: {line}");
+        steps.push(Step::Place(place));
+        steps.extend(Conversation::parse(line).steps);
+    }
+    Conversation { steps }
+}
+
+/// Puts the place of the line before a player's story.
+pub fn with_place(story: &str) -> String {
+    let place = story.lines().find_map(|line| line.strip_prefix("where: "));
+    format!(
+        "{}: {story}to do: print what the server says; if the server is wrong, correct the server",
+        place.expect("every line of a page has a place")
+    )
 }

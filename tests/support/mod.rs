@@ -18,13 +18,20 @@
 #![allow(dead_code)]
 
 pub mod book;
+pub mod compile;
 pub mod conversation;
+pub mod equality;
 pub mod maildir;
+pub mod pieces;
 pub mod player;
 pub mod preamble;
 pub mod program;
 pub mod project;
+pub mod shell;
+pub mod source;
 pub mod target;
+pub mod terminal;
+pub mod typed;
 pub mod zoo;
 
 use std::cell::Cell;

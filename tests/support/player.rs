@@ -575,7 +575,7 @@ pub fn matches_pattern(text: &[u8], pattern: &str) -> Result<(), usize> {
 }
 
 fn shown(text: &[u8]) -> String {
-    smtp_from_scratch::transcript::printable(text).into_owned()
+    smtp_from_scratch::terminal::printable(text).into_owned()
 }
 
 fn is_line_end(byte: u8) -> bool {

@@ -1,0 +1,212 @@
+//! Compiles the reader's crate as far as to see whether it has errors or warnings.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::typed::Crate;
+
+/// A folder that is removed in the end.
+pub struct Scratch(pub PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Scratch {
+    pub fn new(name: &str) -> Scratch {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{name}-{}-{number}", std::process::id());
+        let scratch = Scratch(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+        let _ = fs::remove_dir_all(&scratch.0);
+        fs::create_dir_all(&scratch.0).unwrap();
+        scratch
+    }
+}
+
+/// How a warning counts.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Warnings {
+    Allowed,
+    Denied,
+}
+
+/// Compiles the library and the program, and returns the errors with the lines' places in the book.
+pub fn compile_error(state: &Crate, warnings: Warnings) -> Option<String> {
+    let scratch = Scratch::new("compiled");
+    state.write(&scratch.0);
+    let name = package_name(state);
+    let library = name.replace('-', "_");
+    let rmeta = format!(
+        "{library}={}",
+        scratch.0.join(format!("lib{library}.rmeta")).display()
+    );
+    let extern_ = ["--extern", &rmeta];
+    let targets: [(&str, &str, &str, &[&str]); 2] = [
+        ("src/lib.rs", "lib", &library, &[]),
+        ("src/main.rs", "bin", &library, &extern_),
+    ];
+    let lints = lints(state);
+    for (file, kind, crate_name, more) in targets {
+        if !state.files.contains_key(file) {
+            continue;
+        }
+        let mut rustc = Command::new("rustc");
+        rustc
+            .current_dir(&scratch.0)
+            .args(["--edition=2024", "--emit=metadata", "--error-format=human"])
+            .args([
+                &format!("--crate-type={kind}"),
+                &format!("--crate-name={crate_name}"),
+            ])
+            .args(match kind {
+                "bin" => ["-o", "program.rmeta"],
+                _ => ["--out-dir", "."],
+            })
+            .args(&lints)
+            .args(more)
+            .env("CARGO_PKG_VERSION", env!("CARGO_PKG_VERSION"))
+            .env("CARGO_PKG_NAME", &name)
+            .arg(file);
+        if warnings == Warnings::Denied {
+            rustc.arg("--deny=warnings");
+        }
+        let output = rustc
+            .output()
+            .unwrap_or_else(|error| panic!("rustc: {error}"));
+        if !output.status.success() {
+            let report = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Some(with_places(&report, state));
+        }
+    }
+    None
+}
+
+/// Returns what rustfmt would change. A reader who formats their code has the same lines as the book.
+pub fn format_difference(state: &Crate) -> Option<String> {
+    let scratch = Scratch::new("formatted");
+    state.write(&scratch.0);
+    let files = ["src/lib.rs", "src/main.rs"];
+    let there = files.iter().filter(|file| state.files.contains_key(**file));
+    let output = Command::new("rustfmt")
+        .current_dir(&scratch.0)
+        .args(["--check", "--edition=2024", "--color=never"])
+        .args(there)
+        .output()
+        .unwrap_or_else(|error| panic!("rustfmt: {error}"));
+    if output.status.success() {
+        return None;
+    }
+    let folder = format!("{}/", scratch.0.display());
+    let report = String::from_utf8_lossy(&output.stdout).replace(&folder, "");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let lines = report.lines().map(|line| {
+        let place = line.strip_prefix("Diff in ").and_then(|place| {
+            let (file, number) = place.trim_end_matches(':').split_once(':')?;
+            let number: usize = number.parse().ok()?;
+            Some(state.files.get(file)?.get(number - 1)?.from.as_str())
+        });
+        match place {
+            Some(place) => format!("{line} which is {place}"),
+            None => line.to_string(),
+        }
+    });
+    Some(
+        lines
+            .chain(errors.lines().map(str::to_string))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    )
+}
+
+/// Returns the package's name in the `Cargo.toml`.
+pub fn package_name(state: &Crate) -> String {
+    let manifest = state.files.get("Cargo.toml").into_iter().flatten();
+    let mut names = manifest.filter_map(|line| {
+        let name = line.text.strip_prefix("name = \"")?;
+        name.strip_suffix('"')
+    });
+    names.next().unwrap_or("smtp-from-scratch").to_string()
+}
+
+/// Reads the lints of the `Cargo.toml` as arguments.
+fn lints(state: &Crate) -> Vec<String> {
+    let manifest = state.files.get("Cargo.toml").into_iter().flatten();
+    let lints = manifest
+        .map(|line| line.text.as_str())
+        .skip_while(|line| *line != "[lints.rust]")
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split_once(" = "));
+    lints
+        .map(|(lint, level)| format!("--{}={lint}", level.trim_matches('"')))
+        .collect()
+}
+
+/// Adds to each `--> src/wire.rs:12:5` of a report the line's place in the book.
+pub fn with_places(report: &str, state: &Crate) -> String {
+    let errors = report.trim_end().split("\n\n");
+    let errors = errors.filter(|error| !error.starts_with("error: aborting due to"));
+    let lines = errors
+        .flat_map(|error| error.lines().chain([""]))
+        .map(|line| {
+            let place = line.split_once("--> ").and_then(|(_, place)| {
+                let (file, place) = place.split_once(':')?;
+                let number: usize = place.split(':').next()?.parse().ok()?;
+                let line = state.files.get(file)?.get(number - 1)?;
+                Some(line.from.as_str())
+            });
+            match place {
+                Some(place) => format!("{line}  which is {place}"),
+                None => line.to_string(),
+            }
+        });
+    lines.collect::<Vec<_>>().join("\n").trim_end().to_string()
+}
+
+/// Does the work for each item on as many threads as the machine has cores. The results keep the order.
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    use std::sync::Mutex;
+    let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get());
+    let results = Mutex::new((0..items.len()).map(|_| None).collect::<Vec<Option<R>>>());
+    let next = Mutex::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let at = {
+                        let mut next = next.lock().unwrap();
+                        *next += 1;
+                        *next - 1
+                    };
+                    let Some(item) = items.get(at) else { return };
+                    let result = work(item);
+                    results.lock().unwrap()[at] = Some(result);
+                }
+            });
+        }
+    });
+    let results = results.into_inner().unwrap().into_iter();
+    results
+        .map(|result| result.expect("each item is done"))
+        .collect()
+}
+
+/// Runs a program without the variables of an outer git.
+///
+/// When the tests run within a hook, `GIT_DIR` names the outer repository.
+pub fn without_git_variables(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("GIT_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("GIT_CONFIG_NOSYSTEM", "1");
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command
+}
