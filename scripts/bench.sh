@@ -15,6 +15,7 @@
 # delivered, the queue manager never sees a mail, and nothing slows Postfix down on purpose (in_flow_delay). Its
 # CPU time is the time of all its processes, including those that have ended. It needs root.
 set -uo pipefail
+unset CDPATH
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 cd "$(dirname "$0")/.." || exit 1
 

@@ -10,6 +10,7 @@
 #   - each line of a conversation, of a terminal and of a command is in a <span> that says who speaks.
 # The exit code is 1 if a link of this kind leads nowhere. The site is built all the same.
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "$0")/.."
 
 copy=target/book-src

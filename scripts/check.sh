@@ -16,6 +16,7 @@
 # count. The tests that need our own server are left out. A test after which the server is gone, or answers nobody,
 # is the last one.
 set -euo pipefail
+unset CDPATH
 
 usage() {
     [ $# -eq 0 ] || printf '%s\n' "$*" >&2
@@ -28,17 +29,7 @@ fail() {
     exit 1
 }
 
-# The explanation at the head of this file.
-explain() {
-    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
-}
-
 here=$PWD
-case " $* " in *' --help '* | *' -h '*)
-    explain
-    exit
-    ;;
-esac
 cd "$(dirname "$0")/.."
 sources=(tests/stage[0-9][0-9]_*.rs)
 last=${#sources[@]}
@@ -46,11 +37,9 @@ last=${#sources[@]}
 subject='' through='' list='' long='' tap='' watch=''
 while [ $# -gt 0 ]; do
     case $1 in
-    --through=* | --list=*)
-        option=${1%%=*} value=${1#*=}
-        shift
-        set -- "$option" "$value" ${1+"$@"}
-        continue
+    -h | --help)
+        sed -n '2,/^[^#]/s/^# \{0,1\}//p' scripts/check.sh # the explanation at the head
+        exit
         ;;
     --through | --list)
         if ! [[ ${2:-} =~ ^[1-9][0-9]?$ ]] || [ "$2" -gt "$last" ]; then
@@ -72,6 +61,7 @@ while [ $# -gt 0 ]; do
 done
 
 [ -z "$long" ] || [ -n "$list" ] || usage "--long goes with --list"
+[ -z "$list" ] || [ -z "$subject$through$tap$watch" ] || usage "--list plays nothing: it takes no server, and only --long"
 
 host='' port='' program=''
 if [[ $subject =~ ^(.+):([0-9]+)$ ]]; then
@@ -191,7 +181,7 @@ play() {
     health=''
     if [ -z "$program" ]; then
         # A server that was silent once may be silent in every test.
-        ! grep -q 'says nothing for seconds' "$folder/output" || export SMTP_PATIENCE=1
+        [ -n "$patience" ] || ! grep -q 'says nothing for seconds' "$folder/output" || export SMTP_PATIENCE=1
         if answers "$1"; then
             spoke=$1
         elif ! listens; then
@@ -282,12 +272,11 @@ meet() {
     ) || true
     case $said in
     '')
-        [ -z "$tap" ] || printf 'Bail out! '
         if grep -q 'not known\|name resolution' "$folder/errors"; then
-            printf 'no address is known for the host %s\n' "$host"
-            return 1
+            bail_out "no address is known for the host $host"
+        else
+            bail_out "nobody listens on $subject: start your server, leave it running, and check again"
         fi
-        printf 'nobody listens on %s: start your server, leave it running, and check again\n' "$subject"
         return 1
         ;;
     *greets)
@@ -307,14 +296,17 @@ note() {
     printf '%s%s\n' "${tap:+# }" "$*"
 }
 
+bail_out() {
+    printf '%s%s\n' "${tap:+Bail out! }" "$*"
+}
+
 # check: checks the subject once
 check() {
     end=${through:-$last} unfinished=''
-    if [ -n "$patience" ]; then export SMTP_PATIENCE=$patience; else unset SMTP_PATIENCE; fi
+    [ -n "$patience" ] || unset SMTP_PATIENCE
     if [ -n "$program" ]; then
         if ! help_of_the_program; then
-            [ -z "$tap" ] || printf 'Bail out! '
-            printf '%s\n' "$subject doesn't end with --help, so it hasn't our command line: start it yourself, leave it running, and give HOST:PORT"
+            bail_out "$subject doesn't end with --help, so it hasn't our command line: start it yourself, leave it running, and give HOST:PORT"
             return 1
         fi
         # A program that isn't finished lists the stages that it has.
@@ -338,13 +330,13 @@ help_of_the_program() {
         if ! kill -0 $! 2>/dev/null; then return 0; fi
         sleep 0.1
     done
-    kill $! 2>/dev/null || return 0
+    kill -9 $! 2>/dev/null || return 0
     wait $! 2>/dev/null || true
     return 1
 }
 
 check_all() {
-    local stage name why number=0 fine=0 plan=0 stopped=''
+    local stage name why test code=0 number=0 plan=0 stopped=''
     for ((stage = begin; stage <= end; stage++)); do
         learn "$stage"
         plan=$((plan + $(wc -l <"$folder/tests.$stage")))
@@ -353,7 +345,6 @@ check_all() {
     for ((stage = begin; stage <= end; stage++)); do
         while read -r name why; do
             number=$((number + 1))
-            local test
             test="$number - stage $stage: $(fact "$name")"
             if [ -n "$why" ]; then
                 printf 'ok %s # SKIP %s\n' "$test" "$why"
@@ -363,18 +354,18 @@ check_all() {
             elif play "$stage" "$name" && [ -z "$health" ]; then
                 printf 'ok %s\n' "$test"
             else
-                fine=1
+                code=1
                 printf 'not ok %s\n' "$test"
                 { story "$stage" "$name" && diagnosis; } | sed 's/^/# /'
                 case $health in gone) stopped='the server is gone' ;; ?*) stopped='the server answers nobody' ;; esac
             fi
         done <"$folder/tests.$stage"
     done
-    return "$fine"
+    return "$code"
 }
 
 check_up_to_the_first() {
-    local stage name total count first unseen='' done='' failed='' own=0
+    local stage name total count first unseen='' passed='' failed='' own=0
     for ((stage = begin; stage <= end; stage++)); do
         learn "$stage"
         own=$((own + $(left_out "$stage" | grep -vc 'several clients' || true)))
@@ -400,7 +391,7 @@ check_up_to_the_first() {
             failed="stage $stage: $count of $total"
             break
         fi
-        done=$stage
+        passed=$stage
     done
     if [ -n "$failed" ]; then
         printf '\n%s\n%s, chapter %s\n\n' "$(sentence "$first")" "${failed%%:*}" "$(printf '%s\n' docs/"$(printf %02d "$stage")"-*.md)"
@@ -410,19 +401,15 @@ check_up_to_the_first() {
         fi
     elif [ -z "$program" ]; then
         play_together
-        [ "$done" -lt 6 ] ||
+        [ "$passed" -lt 6 ] ||
             printf 'The mail that your server has received can'\''t be seen from here. Have a look at it yourself.\n'
     fi
-    local need='that need our own server'
-    [ -z "$program" ] || need='that need the stages of the book themselves'
-    [ "$own" -ne 1 ] || need=${need/need/needs}
-    [ "$own" -eq 0 ] || printf '\nleft out: %d %s %s\n' "$own" "$(plural "$own" test)" "$need"
+    local need='tests that need' what='our own server'
+    [ "$own" -ne 1 ] || need='test that needs'
+    [ -z "$program" ] || what='the stages of the book themselves'
+    [ "$own" -eq 0 ] || printf '\nleft out: %d %s %s\n' "$own" "$need" "$what"
     printf '\n%s\n' "$(summary)"
     [ -z "$failed" ]
-}
-
-plural() {
-    if [ "$1" -eq 1 ]; then printf %s "$2"; else printf '%ss' "$2"; fi
 }
 
 # play_together: plays the tests that were left out since they connect several clients at once
@@ -465,9 +452,9 @@ serves_two() {
 # summary: the last line
 summary() {
     local text=''
-    if [ -n "$done" ]; then
-        text="stages $begin to $done pass"
-        [ "$begin" -ne "$done" ] || text="stage $done passes"
+    if [ -n "$passed" ]; then
+        text="stages $begin to $passed pass"
+        [ "$begin" -ne "$passed" ] || text="stage $passed passes"
     fi
     [ -z "$failed" ] || text="${text:+$text; }$failed"
     if [ -z "$failed" ] && [ -n "$unfinished" ]; then

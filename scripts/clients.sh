@@ -18,6 +18,7 @@
 # installs it. Postfix runs as a private instance in a temporary folder and relays the mail to the server. The
 # machine's own Postfix is not touched.
 set -uo pipefail
+unset CDPATH
 
 usage() {
     printf 'usage: scripts/clients.sh [HOST:PORT [MAILDIR]], such as 127.0.0.1:2525 mail\n' >&2

@@ -6,6 +6,7 @@
 # DIR is a new folder (or an empty one) outside of this clone. It gets the few files that the book doesn't print, and its own
 # git. Nothing that is there is ever changed.
 set -euo pipefail
+unset CDPATH
 
 fail() {
     printf '%s\n' "$*" >&2
@@ -50,6 +51,9 @@ done
 if command -v git >/dev/null; then
     (
         cd "$dir"
+        # In a hook of git, these would lead to the repository of the hook.
+        # shellcheck disable=SC2046 # a name for each word
+        unset $(git rev-parse --local-env-vars)
         git init --quiet
         git add .
         git -c user.name=reader -c user.email=reader@example.org -c commit.gpgsign=false \

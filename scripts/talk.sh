@@ -7,6 +7,7 @@
 # documentation in src/stages/. The client's lines go through a plain `nc HOST PORT`, with whichever netcat is
 # installed. The server's lines are shown as they arrive.
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "$0")/.."
 
 pace=${PACE:-0.4} # seconds between two lines

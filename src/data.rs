@@ -5,7 +5,7 @@ use std::io;
 use crate::reply::{Failure, Reply};
 use crate::wire::{LineEnd, Wire};
 
-/// How many octets of a message are read at a time. Their content is copied into a second buffer.
+/// How many octets of a message are handled at a time, so that the buffer for their content stays small.
 const LONGEST_BLOCK: usize = 8 * 1024;
 
 /// Finds the end of the message and takes off the stuffed dots.
@@ -132,19 +132,19 @@ impl DataReader {
 
     /// Reads `block`, and says whether the message ends in there.
     fn ends_within(&mut self, block: &[u8]) -> bool {
-        !self.at_end() && {
-            self.read(block, &mut Vec::new());
-            self.at_end()
+        if self.at_end() {
+            return false;
         }
+        self.read(block, &mut Vec::new());
+        self.at_end()
     }
 }
 
 /// Reads a message off the wire and hands its content to `take`, in pieces.
 ///
 /// # Errors
-/// `take` refused the message; its rest has then been read and dropped, or its lines would be run as
-/// commands. Or the connection broke. A client that leaves within its message has broken the
-/// connection.
+/// `take` refused the message. Its rest has been read and dropped: otherwise its lines would be run as
+/// commands. Or the connection broke, which a client does that leaves within its message.
 pub fn read_message(
     wire: &mut Wire,
     line_end: LineEnd,
@@ -155,7 +155,7 @@ pub fn read_message(
     let mut lenient_reader = DataReader::new(LineEnd::Lf);
     let is_shown = wire.transcript().is_shown();
     let mut content = Vec::new();
-    let mut size = 0;
+    let mut size = 0_u64;
     let mut taken = Ok(());
     while !reader.at_end() {
         let block = match wire.fill_data_buf() {
@@ -181,7 +181,7 @@ pub fn read_message(
                 "a dot between bare LFs does not end this message: DATA ended in CR LF, so only CR LF . CR LF does"
             ));
         }
-        size += content.len();
+        size += content.len() as u64;
         if taken.is_ok() {
             taken = take(&content);
             if taken.is_err() {

@@ -18,6 +18,8 @@ pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// A stream that fails when its client takes too long.
 ///
 /// Until a [limit](PatientStream::limit) is set it waits for ever, as the stream alone does.
+///
+/// A clone has a clock of its own. Only the wire makes one, and drops the old one.
 #[derive(Clone, Debug)]
 pub struct PatientStream {
     stream: Arc<TcpStream>,

@@ -224,6 +224,7 @@ impl Wire {
             }
             match stream.read(&mut [0; COMMAND_BUFFER]) {
                 Ok(1..) if !left.is_zero() => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The end, a timeout, a broken connection: whatever it is, it is over.
                 _ => return Ok(()),
             }

@@ -6,29 +6,50 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use smtp_from_scratch::stages::STAGES;
-use support::maildir::ScratchFolder;
 use support::program::{Server, program, spawn};
 use support::project::root;
+use support::scratch::ScratchFolder;
 use support::target::{start, start_animal};
 use support::zoo::{MISTAKES, Mistake};
-use support::{by_default, tests_our_tests};
+use support::{by_default, tests_our_tests, works};
+
+/// Says whether the script can be run here. If not, the test is skipped.
+fn has_bash() -> bool {
+    let works = works("bash");
+    if !works {
+        support::skipped("it needs bash");
+    }
+    works
+}
 
 fn check_command(arguments: &[&str]) -> Command {
     let mut command = Command::new(root().join("scripts/check.sh"));
     command
         .args(arguments)
-        // A healthy server answers at once.
-        .env("SMTP_PATIENCE", "1")
+        .env_remove("SMTP_PATIENCE")
         .stdin(Stdio::null());
+    command
+}
+
+/// Makes the command for a server that is silent at some time: the script waits less.
+fn hasty_command(arguments: &[&str]) -> Command {
+    let mut command = check_command(arguments);
+    command.env("SMTP_PATIENCE", "1");
     command
 }
 
 /// Runs the script, and returns its exit code and all that it prints.
 fn check(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = check_command(arguments).output().unwrap();
+    said(&mut check_command(arguments))
+}
+
+fn said(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
     let printed = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(printed).unwrap())
 }
@@ -36,12 +57,18 @@ fn check(arguments: &[&str]) -> (Option<i32>, String) {
 /// Runs the script, and expects this exit code and this last line.
 #[track_caller]
 fn checks(arguments: &[&str], code: i32, last_line: &str) -> String {
-    let (exit, printed) = check(arguments);
-    assert_eq!(exit, Some(code), "{arguments:?}\n{printed}");
+    ends_with(&mut check_command(arguments), code, last_line)
+}
+
+/// Runs a command, and expects this exit code and this last line.
+#[track_caller]
+fn ends_with(command: &mut Command, code: i32, last_line: &str) -> String {
+    let (exit, printed) = said(command);
+    assert_eq!(exit, Some(code), "{command:?}\n{printed}");
     let last = printed.lines().last().unwrap_or_default();
     assert!(
         last.starts_with(last_line),
-        "{arguments:?}: expected at the end: {last_line}\n{printed}"
+        "{command:?}: expected at the end: {last_line}\n{printed}"
     );
     printed
 }
@@ -81,7 +108,7 @@ fn passed(last: usize) -> String {
 
 #[test]
 fn a_server_of_each_stage_passes_up_to_it_and_sees_the_next() {
-    if !tests_our_tests() {
+    if !has_bash() || !tests_our_tests() {
         return;
     }
     for_all(1..=6, |number| {
@@ -95,7 +122,7 @@ fn a_server_of_each_stage_passes_up_to_it_and_sees_the_next() {
 #[test]
 #[ignore = "it takes long; with the others: cargo test --test check -- --ignored"]
 fn a_server_of_each_stage_passes_through_it() {
-    if !tests_our_tests() {
+    if !has_bash() || !tests_our_tests() {
         return;
     }
     for_all(1..=STAGES.len(), |number| {
@@ -111,7 +138,7 @@ fn a_server_of_each_stage_passes_through_it() {
 
 #[test]
 fn stages_that_need_our_own_server_are_left_out() {
-    if !tests_our_tests() {
+    if !has_bash() || !tests_our_tests() {
         return;
     }
     let server = start(9, by_default);
@@ -134,7 +161,7 @@ const UNSEEN: [Mistake; 3] = [
 #[test]
 #[ignore = "it takes long; with the others: cargo test --test check -- --ignored"]
 fn each_mistake_stops_the_check_at_its_stage_and_is_named() {
-    if !tests_our_tests() {
+    if !has_bash() || !tests_our_tests() {
         return;
     }
     for_all(MISTAKES.into_iter(), |(mistake, stage, diagnosis)| {
@@ -158,14 +185,20 @@ fn each_mistake_stops_the_check_at_its_stage_and_is_named() {
 
 #[test]
 fn a_server_for_one_client_at_a_time_does_well() {
-    let python = Command::new("python3").arg("--version").output();
-    if !tests_our_tests() || python.is_err() {
+    if !has_bash() || !tests_our_tests() {
+        return;
+    }
+    if !works("python3") {
         return support::skipped("it needs python3");
     }
     let mut command = Command::new("python3");
     command.arg(root().join("tests/check/server.py"));
     let server = Server::spawned(command);
-    let printed = checks(&[&server.address, "--through=3"], 0, "stages 2 to 3 pass");
+    let printed = checks(
+        &[&server.address, "--through", "3"],
+        0,
+        "stages 2 to 3 pass",
+    );
     assert!(
         printed.contains("Your server serves one client at a time;"),
         "{printed}"
@@ -185,8 +218,10 @@ fn a_server_for_one_client_at_a_time_does_well() {
 
 #[test]
 fn the_test_that_hurt_the_server_is_the_one_that_is_shown() {
-    let python = Command::new("python3").arg("--version").output();
-    if !tests_our_tests() || python.is_err() {
+    if !has_bash() || !tests_our_tests() {
+        return;
+    }
+    if !works("python3") {
         return support::skipped("it needs python3");
     }
     let hurt = |weakness: &str| {
@@ -215,7 +250,11 @@ fn the_test_that_hurt_the_server_is_the_one_that_is_shown() {
         ),
     ] {
         let server = hurt(weakness);
-        let printed = checks(&[&server.address], 1, "stage 2 passes; stage 3: 6 of 8");
+        let mut command = match weakness {
+            "hangs" => hasty_command(&[&server.address]),
+            _ => check_command(&[&server.address]),
+        };
+        let printed = ends_with(&mut command, 1, "stage 2 passes; stage 3: 6 of 8");
         for part in [head, story, diagnosis] {
             assert!(printed.contains(part), "{part}\n{printed}");
         }
@@ -228,7 +267,7 @@ fn the_test_that_hurt_the_server_is_the_one_that_is_shown() {
 
 #[test]
 fn a_program_is_started_for_each_test_and_plays_stage_1_as_well() {
-    if !tests_our_tests() {
+    if !has_bash() || !tests_our_tests() {
         return;
     }
     let ours = program();
@@ -243,7 +282,7 @@ fn a_program_is_started_for_each_test_and_plays_stage_1_as_well() {
 
 #[test]
 fn tap_has_a_line_for_each_test() {
-    if !tests_our_tests() {
+    if !has_bash() || !tests_our_tests() {
         return;
     }
     let server = start(4, by_default);
@@ -265,6 +304,9 @@ fn tap_has_a_line_for_each_test() {
 
 #[test]
 fn the_list_of_a_stage_is_its_specification() {
+    if !has_bash() {
+        return;
+    }
     let (code, printed) = check(&["--list", "7"]);
     assert_eq!(code, Some(0), "{printed}");
     let first = "Rset drops the whole transaction\nNoop changes nothing\n";
@@ -277,7 +319,10 @@ fn the_list_of_a_stage_is_its_specification() {
 
 #[test]
 fn the_long_list_has_the_conversations() {
-    let (code, printed) = check(&["--list=7", "--long"]);
+    if !has_bash() {
+        return;
+    }
+    let (code, printed) = check(&["--list", "7", "--long"]);
     assert_eq!(code, Some(0), "{printed}");
     let first = "Rset drops the whole transaction\n    S: 220 ...\n    C: EHLO client.example\n";
     assert!(printed.starts_with(first), "{printed}");
@@ -286,6 +331,9 @@ fn the_long_list_has_the_conversations() {
 
 #[test]
 fn help_is_the_explanation_at_the_head() {
+    if !has_bash() {
+        return;
+    }
     let (code, printed) = check(&["--help"]);
     assert_eq!(code, Some(0), "{printed}");
     assert!(printed.starts_with("Says how far a server is"), "{printed}");
@@ -294,6 +342,9 @@ fn help_is_the_explanation_at_the_head() {
 
 #[test]
 fn nobody_there_is_one_line() {
+    if !has_bash() {
+        return;
+    }
     let expected =
         "nobody listens on 127.0.0.1:1: start your server, leave it running, and check again\n";
     assert_eq!(check(&["127.0.0.1:1"]), (Some(1), expected.to_string()));
@@ -301,6 +352,9 @@ fn nobody_there_is_one_line() {
 
 #[test]
 fn arguments_without_a_meaning_are_explained() {
+    if !has_bash() {
+        return;
+    }
     for (arguments, why) in [
         (&[][..], "usage: "),
         (
@@ -336,13 +390,17 @@ fn arguments_without_a_meaning_are_explained() {
 }
 
 #[test]
+#[cfg(unix)]
 fn without_cargo_it_says_where_to_get_it() {
+    if !has_bash() {
+        return;
+    }
     let folder = ScratchFolder::new();
     for tool in ["bash", "env", "dirname"] {
-        let found = ["/usr/bin", "/bin"].map(|place| format!("{place}/{tool}"));
-        let found = found.iter().find(|path| fs::exists(path).unwrap());
-        #[cfg(unix)]
-        std::os::unix::fs::symlink(found.unwrap(), folder.path().join(tool)).unwrap();
+        let Some(found) = support::in_path(tool) else {
+            return support::skipped(&format!("it needs {tool}"));
+        };
+        std::os::unix::fs::symlink(found, folder.path().join(tool)).unwrap();
     }
     let mut command = check_command(&["127.0.0.1:1"]);
     let output = command.env("PATH", folder.path()).output().unwrap();
@@ -353,7 +411,7 @@ fn without_cargo_it_says_where_to_get_it() {
 
 #[test]
 fn watching_checks_again_when_the_server_is_back() {
-    if !tests_our_tests() {
+    if !has_bash() || !tests_our_tests() {
         return;
     }
     let first = Server::start(&["--quiet", "--stage", "3"]);
@@ -362,10 +420,23 @@ fn watching_checks_again_when_the_server_is_back() {
     let folder = ScratchFolder::new();
     watch.env("TMPDIR", folder.path()).stdout(Stdio::piped());
     let mut watching = Watching(watch.spawn().unwrap());
-    let mut lines = BufReader::new(watching.0.stdout.take().unwrap()).lines();
-    let mut until = |wanted: &str| {
-        let line = lines.find(|line| line.as_ref().unwrap().starts_with(wanted));
-        assert!(line.is_some(), "{wanted}");
+    let printed = BufReader::new(watching.0.stdout.take().unwrap()).lines();
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        printed
+            .map_while(Result::ok)
+            .try_for_each(|line| sender.send(line))
+    });
+    let until = |wanted: &str| {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = lines.recv_timeout(left);
+            let line = line.unwrap_or_else(|error| panic!("{wanted}: {error}"));
+            if line.starts_with(wanted) {
+                return;
+            }
+        }
     };
     until("stages 2 to 3 pass; stage 4: 0 of ");
     until("waiting for ");
@@ -387,4 +458,36 @@ impl Drop for Watching {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+#[test]
+fn a_list_takes_no_server() {
+    if !has_bash() {
+        return;
+    }
+    for arguments in [
+        &["--list", "3", "--long", "127.0.0.1:2525"][..],
+        &["--list", "3", "--tap"],
+    ] {
+        let (code, printed) = check(arguments);
+        assert_eq!(code, Some(2), "{printed}");
+        assert!(printed.starts_with("--list plays nothing"), "{printed}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_ignores_the_signal_to_end_is_stopped() {
+    use std::os::unix::fs::PermissionsExt;
+
+    if !has_bash() {
+        return;
+    }
+    let folder = ScratchFolder::new();
+    let path = folder.path().join("stubborn");
+    let text = "#!/bin/sh\ntrap '' TERM\nexec sleep 3600\n";
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = path.to_str().unwrap();
+    checks(&[path], 1, &format!("{path} doesn't end with --help"));
 }

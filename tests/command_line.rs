@@ -6,8 +6,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::Output;
 
-use support::maildir::{ScratchFolder, names};
+use support::maildir::names;
 use support::program::{Client, Server, program, serving, serving_within, spawn};
+use support::scratch::ScratchFolder;
 
 fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()

@@ -6,6 +6,7 @@ use std::fs;
 
 use smtp_from_scratch::stages::STAGES;
 use support::project::{code, files, modules, read, root, sources};
+use support::zoo::MISTAKES;
 
 #[test]
 fn the_table_of_stages_matches_the_folder_of_stages() {
@@ -304,5 +305,33 @@ fn the_top_level_has_no_other_folders() {
             allowed.contains(&name.as_str()),
             "{name}/ doesn't belong at the top level"
         );
+    }
+}
+
+#[test]
+fn every_mistake_is_listed_and_caught() {
+    let zoo = read("tests/support/zoo.rs");
+    let (_, variants) = zoo.split_once("pub enum Mistake {").unwrap();
+    let (variants, _) = variants.split_once('}').unwrap();
+    let names = variants.split(',').map(str::trim);
+    let names: Vec<&str> = names
+        .filter(|name| !["", "None", "NoneInEcho"].contains(name))
+        .collect();
+    let listed = MISTAKES.map(|(mistake, ..)| format!("{mistake:?}"));
+    let mut sorted = [names.clone(), listed.iter().map(String::as_str).collect()];
+    sorted.iter_mut().for_each(|names| names.sort());
+    assert_eq!(sorted[0], sorted[1], "the variants, and MISTAKES");
+    for (mistake, stage, _) in MISTAKES {
+        let module = &modules()[stage - 1];
+        let source: String = read(format!("tests/{module}.rs"))
+            .split_whitespace()
+            .collect();
+        let mut calls = source.split("catches(").skip(1);
+        let end = format!(",Mistake::{mistake:?}");
+        let is_caught = calls.any(|call| {
+            let arguments = call.split(')').next().unwrap_or_default();
+            arguments.trim_end_matches(',').ends_with(&end)
+        });
+        assert!(is_caught, "tests/{module}.rs doesn't catch {mistake:?}");
     }
 }

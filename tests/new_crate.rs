@@ -3,12 +3,14 @@
 mod support;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use support::compile::Scratch;
 use support::project::{code, root};
+use support::scratch::ScratchFolder;
 use support::typed::{Crate, Line};
+use support::works;
 
 /// Runs the script as a reader without a name in git does.
 fn new(within: &Path, argument: &Path) -> Output {
@@ -41,11 +43,6 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-fn works(program: &str) -> bool {
-    let output = Command::new(program).arg("--version").output();
-    output.is_ok_and(|output| output.status.success())
-}
-
 #[test]
 fn a_new_crate_has_the_given_files_and_its_own_git() {
     if !works("bash") {
@@ -55,9 +52,9 @@ fn a_new_crate_has_the_given_files_and_its_own_git() {
     let Some(scratch) = outside() else {
         return support::skipped("it needs a folder outside of the clone");
     };
-    let output = new(&scratch.0, Path::new("a/my server"));
+    let output = new(scratch.path(), Path::new("a/my server"));
     assert!(output.status.success(), "{output:?}");
-    let folder = scratch.0.join("a/my server");
+    let folder = scratch.path().join("a/my server");
     let texts = |files: Crate| {
         let text = |lines: Vec<Line>| lines.into_iter().map(|line| line.text).collect();
         let files = files.files.into_iter();
@@ -88,7 +85,7 @@ fn a_new_crate_has_the_given_files_and_its_own_git() {
     // Once more, with the reader's own work in it.
     fs::write(folder.join("Cargo.toml"), "mine").unwrap();
     let before = files(&folder);
-    let output = new(&scratch.0, Path::new("a/my server"));
+    let output = new(scratch.path(), Path::new("a/my server"));
     assert!(!output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("not empty"));
     assert!(before == files(&folder), "nothing was changed");
@@ -113,15 +110,66 @@ fn a_folder_in_the_clone_or_a_file_is_refused() {
     }
 }
 
+#[test]
+fn the_variables_of_the_reader_do_not_lead_it_elsewhere() {
+    if !works("bash") || !works("git") {
+        return support::skipped("it needs bash and git");
+    }
+    let Some(scratch) = outside() else {
+        return support::skipped("it needs a folder outside of the clone");
+    };
+    let git = |arguments: &[&str]| {
+        let mut git = support::compile::without_git_variables("git");
+        git.current_dir(scratch.path())
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    assert!(git(&["init", "--quiet", "hook"]).status.success());
+    // Another place has a folder `scripts`, and a workspace is above the new folder.
+    fs::create_dir_all(scratch.path().join("elsewhere/scripts")).unwrap();
+    fs::write(scratch.path().join("Cargo.toml"), "[workspace]\n").unwrap();
+
+    // The script is called as the clone's root would call it.
+    let folder = scratch.path().join("my-server");
+    let mut command = support::compile::without_git_variables("bash");
+    let output = command
+        .current_dir(root())
+        .arg("scripts/new.sh")
+        .arg(&folder)
+        .env("CDPATH", scratch.path().join("elsewhere"))
+        .env("GIT_DIR", scratch.path().join("hook/.git"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+
+    let count = |folder| git(&["-C", folder, "rev-list", "--all", "--count"]).stdout;
+    assert_eq!(count("hook"), b"0\n");
+    assert_eq!(count("my-server"), b"1\n");
+    let metadata = Command::new("cargo")
+        .current_dir(&folder)
+        .args(["metadata", "--offline", "--no-deps", "--format-version=1"])
+        .output()
+        .unwrap();
+    assert!(metadata.status.success(), "{metadata:?}");
+}
+
 /// Makes a folder outside of the clone.
-fn outside() -> Option<Scratch> {
+fn outside() -> Option<ScratchFolder> {
     let folder = std::env::temp_dir().canonicalize().ok()?;
     if folder.starts_with(root().canonicalize().ok()?) {
         return None;
     }
-    let folder = folder.join(format!("new-crate-{}", std::process::id()));
-    fs::create_dir(&folder).ok()?;
-    Some(Scratch(folder))
+    // An earlier run that was killed may have left a folder of the same name.
+    let names = (0..).map(|number| format!("new-crate-{}-{number}", std::process::id()));
+    for folder in names.map(|name| folder.join(name)) {
+        match fs::create_dir(&folder) {
+            Ok(()) => return Some(ScratchFolder::at(folder)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 #[test]

@@ -15,10 +15,11 @@ use std::time::Instant;
 use smtp_from_scratch::maildir::Maildir;
 use smtp_from_scratch::settings::Settings;
 use support::conversation::Conversation;
-use support::maildir::{ScratchFolder, names};
+use support::maildir::names;
 use support::player::Split;
 use support::preamble::{MAIL_TO_BOB, greeted, within_data};
 use support::program::{Client, Server, last_stage, program, serving, serving_within};
+use support::scratch::ScratchFolder;
 use support::target::Target;
 use support::{
     by_default, documented_conversation, ours_only, ours_plays, own_program, own_servers, plays_in,

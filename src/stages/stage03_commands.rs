@@ -57,8 +57,7 @@ use crate::wire::Line;
 
 /// A stage's answer to one command.
 ///
-/// It returns the reply, which the conversation loop sends. DATA alone replies from within: the 354, and the
-/// refusal of a message whose end doesn't come in time.
+/// It returns the reply, which the conversation loop sends.
 pub type Answer = fn(&mut Session, &Command) -> Result<Reply, Failure>;
 
 /// One turn of the dialogue: a line is read, and answered.

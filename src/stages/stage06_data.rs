@@ -74,7 +74,8 @@ pub const NOT_STORED: Reply = Reply::new(451, "The mail could not be stored, try
 
 /// Receives a message: says 354, reads it, and returns the reply.
 ///
-/// The line end is that of the DATA command, and the message ends the same way.
+/// The line end is that of the DATA command, and the message ends the same way. The 354 is sent from
+/// within, and so is the refusal of a message whose end doesn't come in time.
 pub type Receive = fn(&mut Session, Envelope, LineEnd) -> Result<Reply, Failure>;
 
 /// Answers DATA.

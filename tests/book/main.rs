@@ -25,6 +25,7 @@ mod cargo_test;
 mod chapters;
 mod commands;
 mod conversations;
+mod exercises;
 mod fences;
 mod glossary;
 mod items;

@@ -7,7 +7,8 @@ use crate::support::book::{Page, assert_faultless};
 use crate::support::equality::differences;
 use crate::support::pieces::{Action, pieces};
 use crate::support::project::root;
-use crate::support::typed::{Crate, type_page, typed_pages};
+use crate::support::shell::shell_commands;
+use crate::support::typed::{Crate, Typed, type_page, typed_pages};
 
 #[test]
 fn the_pieces_of_the_book_make_the_sources() {
@@ -15,6 +16,7 @@ fn the_pieces_of_the_book_make_the_sources() {
     let mut faults = Vec::new();
     for page in typed_pages() {
         let typed = type_page(&page, &state);
+        faults.extend(unknown_unit_tests(&page, &typed));
         faults.extend(typed.faults);
         state = typed.end;
     }
@@ -23,6 +25,34 @@ fn the_pieces_of_the_book_make_the_sources() {
         faults = differences(&state, &Crate::read(root(), ""));
     }
     assert_faultless(&faults);
+}
+
+/// Finds the unit tests that are to fail after a change, and that the reader doesn't have then.
+fn unknown_unit_tests(page: &Page, typed: &Typed) -> Vec<String> {
+    let mut faults = Vec::new();
+    for moment in &typed.broken {
+        let lines = moment.state.files.values().flatten();
+        let functions: Vec<&str> = lines
+            .filter_map(|line| line.text.trim_start().strip_prefix("fn "))
+            .collect();
+        for (number, line) in &moment.commands {
+            for words in shell_commands(line) {
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                let ["cargo", "test", "--lib", filter, ..] = words[..] else {
+                    continue;
+                };
+                let name = filter.rsplit("::").next().unwrap_or(filter);
+                let is_there = |function: &&str| function.split('(').next().unwrap().contains(name);
+                if !functions.iter().any(is_there) {
+                    faults.push(format!(
+                        "{}: the reader has no unit test {filter} yet\nto do: name one that is printed",
+                        page.at(*number)
+                    ));
+                }
+            }
+        }
+    }
+    faults
 }
 
 /// On the other pages code is shown as it is in the end.

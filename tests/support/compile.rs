@@ -1,32 +1,9 @@
 //! Compiles the reader's crate as far as to see whether it has errors or warnings.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::scratch::ScratchFolder;
 use super::typed::Crate;
-
-/// A folder that is removed in the end.
-pub struct Scratch(pub PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-impl Scratch {
-    pub fn new(name: &str) -> Scratch {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{name}-{}-{number}", std::process::id());
-        let scratch = Scratch(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
-        let _ = fs::remove_dir_all(&scratch.0);
-        fs::create_dir_all(&scratch.0).unwrap();
-        scratch
-    }
-}
 
 /// How a warning counts.
 #[derive(Clone, Copy, PartialEq)]
@@ -37,13 +14,13 @@ pub enum Warnings {
 
 /// Compiles the library and the program, and returns the errors with the lines' places in the book.
 pub fn compile_error(state: &Crate, warnings: Warnings) -> Option<String> {
-    let scratch = Scratch::new("compiled");
-    state.write(&scratch.0);
+    let scratch = ScratchFolder::on_disk();
+    state.write(scratch.path());
     let name = package_name(state);
     let library = name.replace('-', "_");
     let rmeta = format!(
         "{library}={}",
-        scratch.0.join(format!("lib{library}.rmeta")).display()
+        scratch.path().join(format!("lib{library}.rmeta")).display()
     );
     let extern_ = ["--extern", &rmeta];
     let targets: [(&str, &str, &str, &[&str]); 2] = [
@@ -51,14 +28,16 @@ pub fn compile_error(state: &Crate, warnings: Warnings) -> Option<String> {
         ("src/main.rs", "bin", &library, &extern_),
     ];
     let lints = lints(state);
+    let (version, _) = manifest_value(state, "version").unwrap_or_default();
     for (file, kind, crate_name, more) in targets {
         if !state.files.contains_key(file) {
             continue;
         }
         let mut rustc = Command::new("rustc");
         rustc
-            .current_dir(&scratch.0)
-            .args(["--edition=2024", "--emit=metadata", "--error-format=human"])
+            .current_dir(scratch.path())
+            .args(["--emit=metadata", "--error-format=human"])
+            .args(edition(state))
             .args([
                 &format!("--crate-type={kind}"),
                 &format!("--crate-name={crate_name}"),
@@ -69,7 +48,7 @@ pub fn compile_error(state: &Crate, warnings: Warnings) -> Option<String> {
             })
             .args(&lints)
             .args(more)
-            .env("CARGO_PKG_VERSION", env!("CARGO_PKG_VERSION"))
+            .env("CARGO_PKG_VERSION", version)
             .env("CARGO_PKG_NAME", &name)
             .arg(file);
         if warnings == Warnings::Denied {
@@ -88,20 +67,21 @@ pub fn compile_error(state: &Crate, warnings: Warnings) -> Option<String> {
 
 /// Returns what rustfmt would change. A reader who formats their code has the same lines as the book.
 pub fn format_difference(state: &Crate) -> Option<String> {
-    let scratch = Scratch::new("formatted");
-    state.write(&scratch.0);
+    let scratch = ScratchFolder::on_disk();
+    state.write(scratch.path());
     let files = ["src/lib.rs", "src/main.rs"];
     let there = files.iter().filter(|file| state.files.contains_key(**file));
     let output = Command::new("rustfmt")
-        .current_dir(&scratch.0)
-        .args(["--check", "--edition=2024", "--color=never"])
+        .current_dir(scratch.path())
+        .args(["--check", "--color=never"])
+        .args(edition(state))
         .args(there)
         .output()
         .unwrap_or_else(|error| panic!("rustfmt: {error}"));
     if output.status.success() {
         return None;
     }
-    let folder = format!("{}/", scratch.0.display());
+    let folder = format!("{}/", scratch.path().display());
     let report = String::from_utf8_lossy(&output.stdout).replace(&folder, "");
     let errors = String::from_utf8_lossy(&output.stderr);
     let lines = report.lines().map(|line| {
@@ -125,12 +105,24 @@ pub fn format_difference(state: &Crate) -> Option<String> {
 
 /// Returns the package's name in the `Cargo.toml`.
 pub fn package_name(state: &Crate) -> String {
-    let manifest = state.files.get("Cargo.toml").into_iter().flatten();
-    let mut names = manifest.filter_map(|line| {
-        let name = line.text.strip_prefix("name = \"")?;
-        name.strip_suffix('"')
-    });
-    names.next().unwrap_or("smtp-from-scratch").to_string()
+    let (name, _) = manifest_value(state, "name").unwrap_or(("smtp-from-scratch", ""));
+    name.to_string()
+}
+
+/// Returns the argument for the edition in the `Cargo.toml`.
+fn edition(state: &Crate) -> Option<String> {
+    let (edition, _) = manifest_value(state, "edition")?;
+    Some(format!("--edition={edition}"))
+}
+
+/// Returns a value of the `Cargo.toml`, and the line's place.
+pub fn manifest_value<'a>(state: &'a Crate, key: &str) -> Option<(&'a str, &'a str)> {
+    let start = format!("{key} = \"");
+    let mut lines = state.files.get("Cargo.toml")?.iter();
+    lines.find_map(|line| {
+        let value = line.text.strip_prefix(&start)?.strip_suffix('"')?;
+        Some((value, line.from.as_str()))
+    })
 }
 
 /// Reads the lints of the `Cargo.toml` as arguments.

@@ -2,44 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use smtp_from_scratch::header::begins_with_section;
 use smtp_from_scratch::mail::Mail;
 use smtp_from_scratch::maildir::Maildir;
 
-/// Holds an empty folder, which is removed after the test.
-pub struct ScratchFolder(PathBuf);
+use super::scratch::ScratchFolder;
 
-impl ScratchFolder {
-    pub fn new() -> ScratchFolder {
-        static FOLDERS: AtomicU64 = AtomicU64::new(0);
-        // Without a disk a sync costs nothing, and these tests don't cut the power.
-        let memory = Path::new("/dev/shm");
-        let place = match memory.is_dir() {
-            true => memory,
-            false => Path::new(env!("CARGO_TARGET_TMPDIR")),
-        };
-        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let name = format!("smtp-from-scratch-{}-{number}", std::process::id());
-        let folder = place.join(name);
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir(&folder).expect("a folder for a test");
-        ScratchFolder(folder)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for ScratchFolder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Holds a Maildir in such a folder.
+/// Holds a Maildir in a folder that is removed after the test.
 pub struct ScratchMaildir(ScratchFolder);
 
 impl ScratchMaildir {

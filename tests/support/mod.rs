@@ -11,7 +11,7 @@
 //! | `SMTP_PROGRAM=PATH` | a program with our command line: it is started for each test, and texts count. What needs the stages in this process is skipped |
 //! | `SMTP_STAGE=N` | stages 1 to N of that program, for one that has no more yet |
 //! | `SMTP_ONE_BY_ONE=1` | `SMTP_SERVER`, one connection at a time: from stage 2 on, the tests that hold several are skipped |
-//! | `SMTP_SHOW=1` | none: they print their conversations instead, for `scripts/check.sh --list N --long` |
+//! | `SMTP_SHOW=1` | none: they print their conversations instead, for `scripts/check.sh --list N --long`, which names a port where nobody listens. With any other server they fail |
 //! | `SMTP_PATIENCE=SECONDS` | `SMTP_SERVER`, with so much time for each reply |
 //!
 //! A test that is skipped says so, and why. `scripts/check.sh` sets them all.
@@ -27,6 +27,7 @@ pub mod player;
 pub mod preamble;
 pub mod program;
 pub mod project;
+pub mod scratch;
 pub mod shell;
 pub mod source;
 pub mod target;
@@ -38,6 +39,7 @@ use std::cell::Cell;
 use std::env;
 use std::fmt::Debug;
 use std::ops::RangeBounds;
+use std::path::PathBuf;
 use std::process::Command;
 
 use conversation::{Conversation, Step};
@@ -330,6 +332,19 @@ pub fn documented_conversation(source: &str) -> String {
         "the module documentation has a conversation"
     );
     fence.join("\n")
+}
+
+/// Says whether a program can be run here.
+pub fn works(program: &str) -> bool {
+    let output = Command::new(program).arg("--version").output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// Finds a program where the system looks for it.
+pub fn in_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let mut files = env::split_paths(&path).map(|folder| folder.join(program));
+    files.find(|file| file.is_file())
 }
 
 thread_local! {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use smtp_from_scratch::stages::STAGES;
 
-use super::maildir::ScratchFolder;
+use super::scratch::ScratchFolder;
 
 /// A program with our command line, to be tested in place of ours.
 pub struct Program {

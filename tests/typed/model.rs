@@ -471,7 +471,7 @@ fn equal_files_differ_in_nothing_that_counts() {
     let wanted = "//! A. More.\n\nuse std::io::{self, Read};\n\n/// One. Two\n/// three.\nfn a() { // x\n    b();\n}\n\n\
         #[cfg(test)]\nmod tests {\n    use super::*;\n\n    #[test]\n    fn c() {\n        d(1);\n    }\n\n    #[test]\n    fn e() {}\n}\n";
     let typed = "//! A.\nuse std::io::Read;\nuse std::io;\n/// One.\nfn a() {\n\n    b();\n}\n\
-        #[cfg(test)]\nmod tests {\n    #[test]\n    fn c() {\n        d(\n            1\n        );\n    }\n}\n";
+        #[cfg(test)]\nmod tests {\n    #[test]\n    fn c() {\n        d(1);\n    }\n}\n";
     assert_eq!(compared(typed, wanted), [""; 0]);
     assert_eq!(compared(wanted, wanted), [""; 0]);
 }
@@ -522,6 +522,65 @@ fn a_difference_names_both_places() {
     };
     assert_eq!(compared(&test("d(1);"), &test("d(1);")).len(), 0);
     assert_eq!(compared(&test("d(2);"), &test("d(1);")).len(), 1);
+}
+
+#[test]
+fn what_differs_beside_the_code_is_reported() {
+    let wanted = "//! A wire, and the client\n//! at its end. More: less.\n#![allow(a)]\n\n\
+        #[cfg(unix)]\npub mod m;\n\nfn b() {} // one\n\n\
+        #[cfg(test)]\nmod tests {\n    use super::b;\n\n    const C: u8 = 1;\n}\n";
+    assert_eq!(compared(wanted, wanted), [""; 0]);
+    for (old, new) in [
+        ("//! at its end. More: less.", "//! at its end. More."),
+        (
+            "//! A wire, and the client\n//! at its end",
+            "//! at its end",
+        ),
+        ("#![allow(a)]\n", ""),
+        ("// one", "// two"),
+        ("#[cfg(test)]", "#[cfg(all())]"),
+        ("super::b", "super::c"),
+        ("u8 = 1", "u8 = 2"),
+    ] {
+        let typed = wanted.replace(old, new);
+        let faults = compared(&typed, wanted);
+        assert_eq!(faults.len(), 1, "{new}: {faults:?}");
+    }
+    // One is missing, and one is too many.
+    for (old, new) in [("#![allow(a)]", "#![allow(b)]"), ("#[cfg(unix)]\n", "")] {
+        assert_eq!(
+            compared(&wanted.replace(old, new), wanted).len(),
+            2,
+            "{old}"
+        );
+    }
+    for (old, new) in [
+        (" // one", ""),
+        ("More: less.", "More:"),
+        ("at its end. More: less.", "at its end."),
+    ] {
+        assert_eq!(
+            compared(&wanted.replace(old, new), wanted),
+            [""; 0],
+            "{old}"
+        );
+    }
+    let manifest = "name = \"a\"\nversion = \"1\"\nedition = \"2024\"\n";
+    let crate_ = |text: &str| with("Cargo.toml", text);
+    for (old, new) in [
+        ("\"a\"", "\"b\""),
+        ("1", "2"),
+        ("2024", "2021"),
+        ("edition", ""),
+    ] {
+        let other = manifest.replacen(old, new, 1);
+        assert_eq!(
+            differences(&crate_(&other), &crate_(manifest)).len(),
+            1,
+            "{other}"
+        );
+    }
+    assert_eq!(differences(&crate_(manifest), &crate_(manifest)), [""; 0]);
 }
 
 #[test]

@@ -8,16 +8,18 @@ use std::time::{Duration, Instant};
 
 use crate::support::book::{Page, assert_faultless, fences, parsed, with_place};
 use crate::support::compile::{
-    Scratch, Warnings, compile_error, in_parallel, package_name, with_places, without_git_variables,
+    Warnings, compile_error, in_parallel, package_name, with_places, without_git_variables,
 };
+use crate::support::in_path;
 use crate::support::player::{Split, play};
 use crate::support::program::Server;
 use crate::support::project::{modules, root};
+use crate::support::scratch::ScratchFolder;
 use crate::support::shell::shell_commands;
 use crate::support::target::Target;
 use crate::support::terminal::{as_typed, output_fault};
 use crate::support::typed::{Crate, Moment, Typed};
-use crate::{compile_fault, end_of, typed_book};
+use crate::{compile_fault, end_of, moments, typed_book};
 
 /// What is proved with a state of the reader's crate.
 enum Job<'a> {
@@ -49,7 +51,7 @@ fn full_proof() {
         .collect();
     assert!(!typed.is_empty(), "no such chapter: {only:?}");
 
-    let steps: Vec<&Moment> = typed.iter().flat_map(|(_, typed)| &typed.seen).collect();
+    let steps: Vec<&Moment> = typed.iter().flat_map(|(_, typed)| moments(typed)).collect();
     let errors = in_parallel(&steps, |moment| compile_fault(moment, Warnings::Allowed));
     let mut faults: Vec<String> = errors.into_iter().flatten().collect();
     println!("{} steps compiled after {:?}", steps.len(), start.elapsed());
@@ -111,18 +113,18 @@ impl Job<'_> {
 }
 
 /// A folder in which one state after the other is built.
-struct BuildFolder(Scratch);
+struct BuildFolder(ScratchFolder);
 
 impl BuildFolder {
     fn new() -> BuildFolder {
-        BuildFolder(Scratch::new("built"))
+        BuildFolder(ScratchFolder::on_disk())
     }
 
     fn cargo(&self, arguments: &[&str]) -> Output {
         let mut cargo = without_git_variables("cargo");
         cargo
-            .current_dir(self.0.0.join("crate"))
-            .env("CARGO_TARGET_DIR", self.0.0.join("target"))
+            .current_dir(self.0.path().join("crate"))
+            .env("CARGO_TARGET_DIR", self.0.path().join("target"))
             .env_remove("RUST_BACKTRACE")
             .args(arguments)
             .output()
@@ -130,7 +132,7 @@ impl BuildFolder {
     }
 
     fn put(&self, state: &Crate) {
-        let folder = self.0.0.join("crate");
+        let folder = self.0.path().join("crate");
         let _ = std::fs::remove_dir_all(folder.join("src"));
         state.write(&folder);
     }
@@ -146,7 +148,7 @@ impl BuildFolder {
                 with_places(&report, state)
             ));
         }
-        Ok(self.0.0.join("target/debug").join(package_name(state)))
+        Ok(self.0.path().join("target/debug").join(package_name(state)))
     }
 
     /// Runs the unit tests of the state that was built last.
@@ -238,6 +240,12 @@ impl TestFiles {
             .current_dir(root())
             .args(arguments)
             .env_remove("RUST_BACKTRACE");
+        // Only what is set here counts.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SMTP_") {
+                command.env_remove(name);
+            }
+        }
         match server {
             Tested::Program(path, stages) => command
                 .env("SMTP_PROGRAM", path)
@@ -249,10 +257,11 @@ impl TestFiles {
 
     /// Checks that the tests start the program that they are told: one that does nothing must fail.
     fn ignore_the_program(&self) -> Option<String> {
-        let nothing = Tested::Program("/bin/false", 1);
+        let path = in_path("false").expect("the program `false`");
+        let nothing = Tested::Program(path.to_str().unwrap(), 1);
         let run = self.run("stage01_echo", &[], &nothing).unwrap();
         run.passed
-            .then(|| "the tests pass with SMTP_PROGRAM=/bin/false".to_string())
+            .then(|| format!("the tests pass with SMTP_PROGRAM={}", path.display()))
     }
 }
 
@@ -370,6 +379,7 @@ fn broken_faults(
     };
     let path = program.to_str().unwrap();
     let mut faults = Vec::new();
+    let mut proved = 0;
     for (number, line) in &moment.commands {
         for words in shell_commands(line) {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -399,25 +409,49 @@ fn broken_faults(
                     }
                     let output = check.output().unwrap();
                     TestRun {
-                        ran: true,
+                        ran: has_checked(&output),
                         ..TestRun::of(&output)
                     }
                 }
                 _ => continue,
             };
-            // A unit test that the reader doesn't have can't be run.
-            if run.ran && run.passed {
+            proved += 1;
+            let place = page.at(*number);
+            if !run.ran {
                 faults.push(format!(
-                    "{}: with the change of {} this still passes:\n    {line}",
-                    page.at(*number),
+                    "{place}: this runs no test of the reader's:\n    {line}\n{}",
+                    run.report
+                ));
+            } else if run.passed {
+                faults.push(format!(
+                    "{place}: with the change of {} this still passes:\n    {line}",
                     moment.place
                 ));
-            } else if !run.ran && words.get(2) == Some(&"--test") {
-                faults.push(format!("{}: no such test", page.at(*number)));
             }
         }
     }
+    if proved == 0 && !moment.commands.is_empty() {
+        faults.push("none of the commands after the change shows that it is wrong".to_string());
+    }
     faults
+}
+
+/// Says whether a run of `check.sh` came so far as to judge the server.
+///
+/// Code 2 is for arguments without a meaning. Tests that can't be built have code 1, and another last line.
+fn has_checked(output: &Output) -> bool {
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let last = printed.lines().last().unwrap_or_default();
+    let failed = last.rsplit("; ").next().unwrap_or_default();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let words: Vec<&str> = failed.split([' ', ':']).collect();
+    match (output.status.code(), &words[..]) {
+        (Some(0), _) => true,
+        (Some(1), ["stage", stage, "", passed, "of", all]) => {
+            [stage, passed, all].into_iter().all(|text| is_number(text))
+        }
+        _ => false,
+    }
 }
 
 fn so_far_faults(page: &Page, moment: &Moment, folder: &BuildFolder) -> Vec<String> {
@@ -452,6 +486,31 @@ fn so_far_faults(page: &Page, moment: &Moment, folder: &BuildFolder) -> Vec<Stri
 
 /// When a server has printed nothing for so long, it has printed all.
 const QUIET: Duration = Duration::from_secs(1);
+
+#[test]
+#[cfg(unix)]
+fn a_check_has_judged_the_server_or_not() {
+    use std::os::unix::process::ExitStatusExt;
+    let output = |code: i32, printed: &str| Output {
+        status: std::process::ExitStatus::from_raw(code << 8),
+        stdout: printed.into(),
+        stderr: Vec::new(),
+    };
+    for (code, printed) in [
+        (0, "stages 2 to 7 pass\n"),
+        (1, "stage 1: 0 of 4\n"),
+        (1, "Why.\n\nstages 2 to 3 pass; stage 4: 11 of 12\n"),
+    ] {
+        assert!(has_checked(&output(code, printed)), "{printed}");
+    }
+    for (code, printed) in [
+        (2, "stage 1: 0 of 4\n"),
+        (1, ""),
+        (1, "stage 1: 0 of 4\nnobody listens on 127.0.0.1:1\n"),
+    ] {
+        assert!(!has_checked(&output(code, printed)), "{printed}");
+    }
+}
 
 #[test]
 fn an_error_names_the_page() {
