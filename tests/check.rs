@@ -183,17 +183,27 @@ fn each_mistake_stops_the_check_at_its_stage_and_is_named() {
     });
 }
 
+/// Starts the server in Python. Without Python the test is skipped.
+fn python_server(arguments: &[&str]) -> Option<Server> {
+    if !works("python3") {
+        support::skipped("it needs python3");
+        return None;
+    }
+    let mut command = Command::new("python3");
+    command
+        .arg(root().join("tests/check/server.py"))
+        .args(arguments);
+    Some(Server::spawned(command))
+}
+
 #[test]
 fn a_server_for_one_client_at_a_time_does_well() {
     if !has_bash() || !tests_our_tests() {
         return;
     }
-    if !works("python3") {
-        return support::skipped("it needs python3");
-    }
-    let mut command = Command::new("python3");
-    command.arg(root().join("tests/check/server.py"));
-    let server = Server::spawned(command);
+    let Some(server) = python_server(&[]) else {
+        return;
+    };
     let printed = checks(
         &[&server.address, "--through", "3"],
         0,
@@ -221,16 +231,6 @@ fn the_test_that_hurt_the_server_is_the_one_that_is_shown() {
     if !has_bash() || !tests_our_tests() {
         return;
     }
-    if !works("python3") {
-        return support::skipped("it needs python3");
-    }
-    let hurt = |weakness: &str| {
-        let mut command = Command::new("python3");
-        command
-            .arg(root().join("tests/check/server.py"))
-            .arg(weakness);
-        Server::spawned(command)
-    };
     let head = "\nAn overlong line is skipped to its end\nstage 3, chapter docs/03-commands.md\n";
     for (weakness, story, diagnosis) in [
         (
@@ -249,7 +249,9 @@ fn the_test_that_hurt_the_server_is_the_one_that_is_shown() {
             "Your server is still busy with this conversation",
         ),
     ] {
-        let server = hurt(weakness);
+        let Some(server) = python_server(&[weakness]) else {
+            return;
+        };
         let mut command = match weakness {
             "hangs" => hasty_command(&[&server.address]),
             _ => check_command(&[&server.address]),
@@ -259,7 +261,9 @@ fn the_test_that_hurt_the_server_is_the_one_that_is_shown() {
             assert!(printed.contains(part), "{part}\n{printed}");
         }
     }
-    let server = hurt("dies");
+    let Some(server) = python_server(&["dies"]) else {
+        return;
+    };
     let (_, printed) = check(&[&server.address, "--tap", "--through", "3"]);
     let rest = "commands in one segment get a reply each # not played: the server is gone\n";
     assert!(printed.contains(rest), "{printed}");

@@ -28,7 +28,6 @@ use std::fs;
 use std::io::BufReader;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -38,7 +37,7 @@ use support::maildir::names;
 use support::player::{SPLITS, Split, reproduce};
 use support::plays_in;
 use support::preamble::{MAIL_TO_BOB, begun, greeted, within_data};
-use support::program::{Client, Server};
+use support::program::{Client, Server, chosen};
 use support::target::{Target, external};
 
 /// Your server, and the exercise that it is tested for.
@@ -64,7 +63,7 @@ impl Yours {
                 started: None,
             };
         }
-        let Ok(program) = std::env::var("SMTP_PROGRAM") else {
+        let Some(program) = chosen() else {
             let thread = thread::current();
             let test = thread.name().unwrap_or("NAME");
             panic!(
@@ -72,14 +71,10 @@ impl Yours {
                  \x20   SMTP_SERVER=127.0.0.1:2525 cargo test --test exercises -- --ignored {test}\n"
             );
         };
-        let program = fs::canonicalize(&program)
-            .unwrap_or_else(|error| panic!("SMTP_PROGRAM={program}: {error}"));
-        let mut command = Command::new(&program);
-        command.args(["--listen", "127.0.0.1:0", "--stage", stage]);
-        let started = Server::spawned(command);
+        let started = Server::start(&["--stage", stage]);
         let address = started.address.parse().expect("an address and a port");
         let mut target = Target::running(address, true);
-        target.name = program.display().to_string();
+        target.name = program.path.display().to_string();
         target.command = format!("{} --stage {stage}", target.name);
         Yours {
             target,

@@ -1,6 +1,6 @@
 //! `cargo test` with arguments: the file, the test or the example exists.
 
-use crate::items::{defined_at, is_ignored_test, is_test};
+use crate::items::{definition, definitions};
 use crate::support::project::{files, read, root};
 
 /// Finds a file or a name for which there is no test.
@@ -58,15 +58,12 @@ fn test_names(path: &str, ignored: bool) -> Vec<String> {
         (None, None) => String::new(),
     };
     let text = read(path);
-    let functions = text.lines().filter_map(|line| {
-        let name = line.trim_start().strip_prefix("fn ")?;
-        name.split('(').next()
+    let definitions = definitions(&text).into_iter();
+    let tests = definitions.filter(|definition| match ignored {
+        true => definition.is_ignored_test(),
+        false => definition.is_test(),
     });
-    let tests = functions.filter(|name| match ignored {
-        true => is_ignored_test(&text, name),
-        false => is_test(&text, name),
-    });
-    tests.map(|name| format!("{module}{name}")).collect()
+    tests.map(|test| format!("{module}{}", test.name)).collect()
 }
 
 /// Finds an item that doesn't exist, or has no example.
@@ -77,16 +74,11 @@ fn doctest_fault(item: &str) -> Option<String> {
         return Some(format!("there is no {file}"));
     }
     let source = read(&file);
-    let Some(line) = defined_at(&source, name) else {
-        return Some(format!("{file} has no {name}"));
-    };
-    let before: Vec<&str> = source.lines().take(line - 1).collect();
-    let has_example = before
-        .iter()
-        .rev()
-        .take_while(|line| line.trim().starts_with(['/', '#']))
-        .any(|line| line.trim() == "/// ```");
-    (!has_example).then(|| format!("{item} has no example"))
+    match definition(&source, name) {
+        None => Some(format!("{file} has no {name}")),
+        Some(definition) if definition.above.contains(&"/// ```") => None,
+        Some(_) => Some(format!("{item} has no example")),
+    }
 }
 
 #[test]

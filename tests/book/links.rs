@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::items::{defined_at, is_test};
+use crate::items::{definition, is_test};
 use crate::pages;
 use crate::support::book::{Page, assert_faultless, prose};
 use crate::support::project::root;
@@ -75,7 +75,7 @@ fn target_fault(folder: &str, own_text: &str, target: &str) -> Option<String> {
     } else if path.contains("tests/") {
         ("test", is_test(&text, fragment))
     } else {
-        ("item", defined_at(&text, fragment).is_some())
+        ("item", definition(&text, fragment).is_some())
     };
     (!found).then(|| format!("{path} has no {what} named {fragment}"))
 }

@@ -85,12 +85,8 @@ pub fn format_difference(state: &Crate) -> Option<String> {
     let report = String::from_utf8_lossy(&output.stdout).replace(&folder, "");
     let errors = String::from_utf8_lossy(&output.stderr);
     let lines = report.lines().map(|line| {
-        let place = line.strip_prefix("Diff in ").and_then(|place| {
-            let (file, number) = place.trim_end_matches(':').split_once(':')?;
-            let number: usize = number.parse().ok()?;
-            Some(state.files.get(file)?.get(number - 1)?.from.as_str())
-        });
-        match place {
+        let reported = line.strip_prefix("Diff in ");
+        match reported.and_then(|at| place_in_book(at, state)) {
             Some(place) => format!("{line} which is {place}"),
             None => line.to_string(),
         }
@@ -146,18 +142,21 @@ pub fn with_places(report: &str, state: &Crate) -> String {
     let lines = errors
         .flat_map(|error| error.lines().chain([""]))
         .map(|line| {
-            let place = line.split_once("--> ").and_then(|(_, place)| {
-                let (file, place) = place.split_once(':')?;
-                let number: usize = place.split(':').next()?.parse().ok()?;
-                let line = state.files.get(file)?.get(number - 1)?;
-                Some(line.from.as_str())
-            });
-            match place {
+            let reported = line.split_once("--> ").map(|(_, at)| at);
+            match reported.and_then(|at| place_in_book(at, state)) {
                 Some(place) => format!("{line}  which is {place}"),
                 None => line.to_string(),
             }
         });
     lines.collect::<Vec<_>>().join("\n").trim_end().to_string()
+}
+
+/// Finds the line of a `src/wire.rs:12:5` or `src/wire.rs:12:`, and returns its place in the book.
+fn place_in_book<'a>(reported: &str, state: &'a Crate) -> Option<&'a str> {
+    let mut parts = reported.split(':');
+    let lines = state.files.get(parts.next()?)?;
+    let number: usize = parts.next()?.parse().ok()?;
+    Some(lines.get(number - 1)?.from.as_str())
 }
 
 /// Does the work for each item on as many threads as the machine has cores. The results keep the order.
