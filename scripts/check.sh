@@ -371,7 +371,7 @@ check_up_to_the_first() {
         own=$((own + $(left_out "$stage" | grep -vc 'several clients' || true)))
         total=$(($(counted "$stage" | wc -l))) count=0 first='' health=''
         if [ "$total" -eq 0 ]; then
-            unseen="$unseen${unseen:+ and }$stage"
+            unseen="$unseen${unseen:+, }$stage"
             continue
         fi
         for name in $(counted "$stage"); do
@@ -462,7 +462,7 @@ summary() {
     fi
     if [ -n "$unseen" ]; then
         case $unseen in
-        *' and '*) text="$text; stages $unseen need our own server and are left out" ;;
+        *,*) text="$text; stages ${unseen%, *} and ${unseen##*, } need our own server and are left out" ;;
         *) text="$text; stage $unseen needs our own server and is left out" ;;
         esac
     fi

@@ -10,8 +10,10 @@ use crate::patience::LONGEST_TIMEOUT;
 use crate::settings::{
     DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_RECIPIENTS, DEFAULT_MAX_SIZE, DEFAULT_TIMEOUT, Settings,
 };
+use crate::stages::stage10_extensions::KEYWORDS;
 use crate::stages::{self, STAGES, Stage};
 use crate::terminal::printable;
+use crate::users::Login;
 
 /// The address of the server unless the user chooses another: on this machine only, and on a port
 /// that needs no privilege.
@@ -25,6 +27,12 @@ pub const STAGE_OF_MAILDIR: usize = 8;
 
 /// The stage from which on strangers have limits.
 pub const STAGE_OF_LIMITS: usize = 9;
+
+/// The stage from which on EHLO has keywords.
+pub const STAGE_OF_EXTENSIONS: usize = 10;
+
+/// The stage from which on clients may log in.
+pub const STAGE_OF_AUTH: usize = 11;
 
 /// A request to the program, as the arguments make it.
 #[derive(Debug)]
@@ -48,6 +56,10 @@ pub struct Serve {
     pub maildir: Option<PathBuf>,
     /// The most clients at a time, if the user has chosen that.
     pub max_connections: Option<usize>,
+    /// The file of those who may log in.
+    pub users: Option<PathBuf>,
+    /// Whether a program before this one speaks TLS with the clients.
+    pub tls_in_front: bool,
     /// Flags without a meaning at this stage, in a sentence each.
     pub warnings: Vec<String>,
     /// The settings of the conversation itself. Their Maildir isn't opened yet.
@@ -154,7 +166,7 @@ const FLAGS: &[Flag] = &[
         from_stage: STAGE_OF_LIMITS,
         help: "accept mail for this domain only; may be given again",
         default: || "every domain".to_string(),
-        set: |serve, value| host_name(value).map(|value| serve.settings.domains.push(value)),
+        set: |serve, value| mail_domain(value).map(|value| serve.settings.domains.push(value)),
     },
     Flag {
         name: "--timeout",
@@ -171,6 +183,56 @@ const FLAGS: &[Flag] = &[
         help: "the most clients at a time",
         default: || DEFAULT_MAX_CONNECTIONS.to_string(),
         set: |serve, value| at_least_one(value).map(|value| serve.max_connections = Some(value)),
+    },
+    Flag {
+        name: "--without",
+        value: Some("KEYWORD"),
+        from_stage: STAGE_OF_EXTENSIONS,
+        help: "leave this keyword out of the reply to EHLO, to see how a client does without; may be given \
+               again",
+        default: String::new,
+        set: |serve, value| keyword(value).map(|value| serve.settings.without.push(value)),
+    },
+    Flag {
+        name: "--login",
+        value: Some("any"),
+        from_stage: STAGE_OF_AUTH,
+        help: "let clients log in, with any name and any password; they needn't",
+        default: String::new,
+        set: |serve, value| match value {
+            "any" => {
+                serve.settings.login = Login::Any;
+                Ok(())
+            }
+            _ => Err(format!(
+                "takes the word any, not {value:?}; for a file of users: --users"
+            )),
+        },
+    },
+    Flag {
+        name: "--users",
+        value: Some("FILE"),
+        from_stage: STAGE_OF_AUTH,
+        help: "take mail from these users only, who log in; a line name:password for each",
+        default: String::new,
+        set: |serve, value| match value {
+            "" => Err("takes a file".to_string()),
+            _ => {
+                serve.users = Some(PathBuf::from(value));
+                Ok(())
+            }
+        },
+    },
+    Flag {
+        name: "--tls-in-front",
+        value: None,
+        from_stage: STAGE_OF_AUTH,
+        help: "take the passwords of --users on an address that others reach: a program in front speaks TLS",
+        default: String::new,
+        set: |serve, _| {
+            serve.tls_in_front = true;
+            Ok(())
+        },
     },
 ];
 
@@ -207,6 +269,8 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, Usage
         stage: &STAGES[STAGES.len() - 1],
         maildir: Some(PathBuf::from(DEFAULT_MAILDIR)),
         max_connections: None,
+        users: None,
+        tls_in_front: false,
         warnings: Vec::new(),
         settings: Settings::default(),
     };
@@ -240,7 +304,18 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, Usage
             "--discard and --maildir contradict each other: mail is dropped or stored".to_string(),
         ));
     }
+    if is_given(&given, "--login") && is_given(&given, "--users") {
+        return Err(UsageError(
+            "--login any and --users contradict each other: any password is right, or only some are"
+                .to_string(),
+        ));
+    }
     serve.warnings = warnings(&given, serve.stage.number);
+    let has_auth = serve.stage.number >= STAGE_OF_AUTH;
+    if has_auth && serve.tls_in_front && serve.users.is_none() {
+        let warning = "--tls-in-front means nothing without --users";
+        serve.warnings.push(warning.to_string());
+    }
     Ok(Request::Serve(Box::new(serve)))
 }
 
@@ -285,7 +360,7 @@ pub fn usage() -> String {
     text += &usage_lines("-V, --version", "print the version");
     text += "\nstages:\n";
     for stage in STAGES {
-        text += &format!("  {} {:9} {}\n", stage.number, stage.name, stage.title);
+        text += &format!("  {:2} {:10} {}\n", stage.number, stage.name, stage.title);
     }
     text
 }
@@ -350,6 +425,13 @@ fn host_name(text: &str) -> Result<String, String> {
     }
 }
 
+fn mail_domain(text: &str) -> Result<String, String> {
+    match domain::is_mail_domain(text) {
+        true => Ok(text.to_string()),
+        false => host_name(text),
+    }
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
@@ -364,6 +446,20 @@ fn timeout(text: &str) -> Result<Duration, String> {
         return Err(format!("takes at most {longest} seconds, not {text}"));
     }
     Ok(timeout)
+}
+
+fn keyword(text: &str) -> Result<String, String> {
+    let keywords = [KEYWORDS, &["AUTH"]].concat();
+    match keywords
+        .iter()
+        .find(|known| known.eq_ignore_ascii_case(text))
+    {
+        Some(keyword) => Ok(keyword.to_string()),
+        None => Err(format!(
+            "takes one of {}, not {text:?}",
+            keywords.join(", ")
+        )),
+    }
 }
 
 #[cfg(test)]

@@ -21,19 +21,23 @@ pub const LINE_TOO_LONG: Reply = Reply::new(500, "Line too long");
 /// invalid character" (2.4). Control characters are ASCII and no better.
 pub const INVALID_CHARACTER: Reply = Reply::new(500, "Syntax error - invalid character");
 
+/// Reads a command from a line, given without its line end.
+pub type Parse = for<'line> fn(&'line [u8], LineEnd) -> Result<Command<'line>, Reply>;
+
 /// One command, as the client sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Command<'line> {
     /// The first word of the line.
     pub verb: Verb,
-    /// The rest of the line, printable ASCII, without spaces around it. It may be empty.
+    /// The rest of the line, printable ASCII, without spaces around it. It may be empty. Where EHLO
+    /// has offered it, an address in it may be UTF-8 (chapter 10).
     pub argument: &'line str,
     /// How the line ended. DATA needs to know: the message ends the way its command did, or, after
     /// an LF, in either way.
     pub line_end: LineEnd,
 }
 
-impl<'line> Command<'line> {
+impl Command<'_> {
     /// Reads a command from a line, given without its line end.
     ///
     /// White space around the line is dropped; 4.1.1 asks for that at the end.
@@ -53,10 +57,23 @@ impl<'line> Command<'line> {
     /// 500: an unknown verb, an empty line, a byte outside printable ASCII, a line too long for its
     /// command. For a bad byte, 4.1.2 asks for 501 and 2.4 for 500; we look at the bytes before we
     /// know the command.
-    pub fn parse(line: &'line [u8], line_end: LineEnd) -> Result<Command<'line>, Reply> {
+    pub fn parse(line: &[u8], line_end: LineEnd) -> Result<Command<'_>, Reply> {
+        Command::parse_by(line, line_end, is_printable_ascii, max_line)
+    }
+
+    /// Reads a command by other rules: which characters a line may have, and how many octets (chapter 10).
+    ///
+    /// # Errors
+    /// Those of [`Command::parse`].
+    pub fn parse_by(
+        line: &[u8],
+        line_end: LineEnd,
+        is_valid: fn(char) -> bool,
+        max_line: fn(Verb) -> usize,
+    ) -> Result<Command<'_>, Reply> {
         let text = std::str::from_utf8(line).map_err(|_| INVALID_CHARACTER)?;
         let text = text.trim_matches([' ', '\t']);
-        if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        if !text.chars().all(is_valid) {
             return Err(INVALID_CHARACTER);
         }
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -72,8 +89,13 @@ impl<'line> Command<'line> {
     }
 }
 
+/// Says whether a character is printable ASCII.
+pub fn is_printable_ascii(character: char) -> bool {
+    matches!(character, ' '..='~')
+}
+
 /// Returns the longest line of a command in octets, CRLF included.
-fn max_line(verb: Verb) -> usize {
+pub fn max_line(verb: Verb) -> usize {
     match verb {
         Verb::Auth => MAX_AUTH_LINE,
         _ => MAX_COMMAND_LINE,

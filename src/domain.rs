@@ -4,6 +4,9 @@
 //! beginning fits the rule, in octets, or `None`. A rule made of rules adds lengths up. A dot or a
 //! hyphen that leads nowhere, as in `a.` and `a-`, makes it `None` too.
 //!
+//! A byte of UTF-8 counts as a letter (RFC 6531, 3.3; chapter 10). It gets here only from a client that
+//! may send it.
+//!
 //! One liberty: an underscore counts as a letter. The RFC has none in a domain, and half the
 //! containers in the world have one in their name.
 //!
@@ -16,6 +19,11 @@ pub const MAX_DOMAIN: usize = 255;
 
 /// Says whether `text` is a domain or an address literal (4.1.1.1).
 pub fn is_host_name(text: &str) -> bool {
+    text.is_ascii() && is_mail_domain(text)
+}
+
+/// Says whether `text` may follow the `@` of a mailbox. It may be UTF-8 (RFC 6531, 3.3; chapter 10).
+pub fn is_mail_domain(text: &str) -> bool {
     let length = address_literal(text).or_else(|| domain(text));
     length == Some(text.len()) && text.len() <= MAX_DOMAIN
 }
@@ -31,7 +39,7 @@ pub fn domain(text: &str) -> Option<usize> {
 
 /// `sub-domain = Let-dig [Ldh-str]`: letters, digits and hyphens, no hyphen at either end.
 fn sub_domain(text: &str) -> Option<usize> {
-    let is_ldh = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_ldh = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | 0x80..);
     let length = text.bytes().take_while(is_ldh).count();
     let label = &text[..length];
     let valid = length > 0 && !label.starts_with('-') && !label.ends_with('-');
@@ -83,9 +91,11 @@ mod tests {
             "[127.0.0.1",
             "[127.0.0.1]x",
             "a\r\nb",
+            "bücher.example",
         ] {
             assert!(!is_host_name(bad), "{bad}");
         }
+        assert!(is_mail_domain("bücher.example"));
         assert_eq!(MAX_DOMAIN, 255);
         assert!(is_host_name(&"d".repeat(MAX_DOMAIN)));
         assert!(!is_host_name(&"d".repeat(MAX_DOMAIN + 1)));
@@ -96,7 +106,8 @@ mod tests {
         assert_eq!(domain("localhost"), Some(9));
         assert_eq!(domain("sub-1.example.org> SIZE=1"), Some(17));
         assert_eq!(domain("my_project_web_1"), Some(16));
-        for bad in ["", ".", "a..b", "a.", "-a.b", "a-.b", "é.b"] {
+        assert_eq!(domain("bücher.example"), Some(15), "in UTF-8");
+        for bad in ["", ".", "a..b", "a.", "-a.b", "a-.b"] {
             assert_eq!(domain(bad), None, "{bad}");
         }
     }

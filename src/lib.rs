@@ -16,13 +16,16 @@
 //! | [7 quit](stages::stage07_quit) | [7](../../../docs/07-quit.md) | RSET, NOOP, QUIT: the whole conversation | |
 //! | [8 maildir](stages::stage08_maildir) | [8](../../../docs/08-maildir.md) | the mail is stored, and safe before the 250 | [`maildir`], [`trace`], [`machine`] |
 //! | [9 limits](stages::stage09_limits) | [9](../../../docs/09-limits.md) | strangers: timeouts, too many clients, whose mail | [`patience`], [`places`] |
+//! | [10 extensions](stages::stage10_extensions) | [10](../../../docs/10-extensions.md) | EHLO's keywords: sizes, status codes, addresses in UTF-8; VRFY, HELP | |
+//! | [11 auth](stages::stage11_auth) | [11](../../../docs/11-auth.md) | AUTH: a name and a password | [`base64`], [`users`] |
 //!
 //! Stages 1 and 2 are functions of their own. From stage 3 up there is one conversation loop,
 //! [`talk`](stages::stage03_commands::talk), and each stage is a function `answer(session, command)`.
 //! It answers the verbs of its chapter and hands every other command to the stage below. It returns
-//! the reply, and the loop sends it (but for the 354 of DATA). [`stages::STAGES`] is the table that
-//! names each stage and the function that runs it. A later stage changes an earlier verb by handing
-//! the earlier function another function: who may be a recipient, how a message is received.
+//! the reply, and the loop sends it (but for the 354 of DATA and the 334 of AUTH). [`stages::STAGES`]
+//! is the table that names each stage and the function that runs it. A later stage changes an earlier
+//! verb by handing the earlier function another function: who may be a recipient, how a message is
+//! received, what EHLO offers.
 //!
 //! The command line is in [`cli`] and [`start`].
 //!
@@ -34,6 +37,7 @@
 //! [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321); a bare section number in these pages is one of
 //! its sections.
 
+pub mod base64;
 pub mod cli;
 pub mod command;
 pub mod connection;
@@ -56,5 +60,6 @@ pub mod start;
 pub mod terminal;
 pub mod trace;
 pub mod transcript;
+pub mod users;
 pub mod verb;
 pub mod wire;

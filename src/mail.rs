@@ -12,6 +12,8 @@ pub struct Envelope {
     pub reverse_path: String,
     /// The recipients' mailboxes, in the order of their RCPT commands.
     pub forward_paths: Vec<String>,
+    /// Whether its addresses may be UTF-8: MAIL had SMTPUTF8 (RFC 6531; chapter 10).
+    pub smtputf8: bool,
 }
 
 /// An envelope with its message (chapter 6).

@@ -143,7 +143,8 @@ fn local_part(text: &str) -> Option<usize> {
 
 /// `Quoted-string = DQUOTE *QcontentSMTP DQUOTE`.
 ///
-/// It has printable ASCII in it, and a backslash takes the next character literally.
+/// It has printable ASCII in it, and a backslash takes the next character literally. UTF-8 is as good as
+/// ASCII, except after a backslash (RFC 6531, 3.3; chapter 10).
 fn quoted_string(text: &str) -> Option<usize> {
     let mut bytes = text.bytes().enumerate();
     if bytes.next()?.1 != b'"' {
@@ -154,7 +155,7 @@ fn quoted_string(text: &str) -> Option<usize> {
             b'"' => return Some(at + 1),
             b'\\' if matches!(bytes.next()?.1, b' '..=b'~') => {}
             b'\\' => return None,
-            b' '..=b'~' => {}
+            b' '..=b'~' | 0x80.. => {}
             _ => return None,
         }
     }
@@ -168,9 +169,9 @@ fn dot_string(text: &str) -> Option<usize> {
     (length > 0).then_some(length)
 }
 
-/// Says whether an atom may have this byte (RFC 5322, 3.2.3).
+/// Says whether an atom may have this byte (RFC 5322, 3.2.3; for those of UTF-8: RFC 6531, 3.3).
 fn is_atext(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
+    byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -204,6 +205,8 @@ mod tests {
             "ada@[255.255.255.255]",
             "ada@[IPv6:::1]",
             "ada@[ipv6:2001:db8::192.0.2.1]",
+            "adä@bücher.example",
+            r#""adä l"@example.org"#,
         ] {
             assert_eq!(mailbox(&format!("<{good}>")), Ok(good));
             assert_eq!(mailbox(good), Ok(good), "without brackets");
@@ -254,7 +257,7 @@ mod tests {
             r#"<"ada\"@example.org>"#,
             "<\"ada\u{7f}\"@example.org>",
             "<\"ada\\\u{7f}\"@example.org>",
-            "<adä@example.org>",
+            "<\"ad\\ä\"@example.org>",
             "<\u{1f4e7}",
         ] {
             assert_eq!(mailbox(bad), Err(NOT_A_PATH), "{bad}");

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-/// One reply of one line.
+/// One reply.
 ///
 /// It is also the error type of every parser: the error *is* what the client hears.
 ///
@@ -22,7 +22,8 @@ pub struct Reply {
     /// The reply code: three digits, of which the first is 2 to 5 (4.2).
     pub code: u16,
     /// Printable ASCII, without CRLF. With code, space and CRLF it stays within the 512 octets
-    /// of 4.5.3.1.5.
+    /// of 4.5.3.1.5. If the reply has several lines, a line feed separates them, and each may have so
+    /// many (chapter 10).
     pub text: Cow<'static, str>,
 }
 
@@ -77,6 +78,12 @@ impl Reply {
         }
     }
 
+    /// Adds an enhanced status code, such as `5.5.1`, to each line (RFC 2034; chapter 10).
+    pub fn with_status(&self, status: &str) -> Reply {
+        let text = format!("{status} {}", self.text);
+        Reply::with_text(self.code, text.replace('\n', &format!("\n{status} ")))
+    }
+
     /// Says whether the server closes the connection after this reply (4.1.1.10, 3.8).
     pub fn ends_conversation(&self) -> bool {
         matches!(self.code, 221 | 421)
@@ -84,8 +91,18 @@ impl Reply {
 }
 
 impl fmt::Display for Reply {
+    /// Writes the reply as it is sent, without the last line end.
+    ///
+    /// A hyphen after the code says that there is another line (4.2.1).
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.code, self.text)
+        let mut lines = self.text.split('\n').peekable();
+        while let Some(line) = lines.next() {
+            match lines.peek() {
+                Some(_) => write!(formatter, "{}-{line}\r\n", self.code)?,
+                None => write!(formatter, "{} {line}", self.code)?,
+            }
+        }
+        Ok(())
     }
 }
 

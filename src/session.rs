@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::command::{Command, Parse};
 use crate::connection::Connection;
 use crate::mail::Envelope;
 use crate::settings::Settings;
@@ -21,12 +22,17 @@ pub struct Session {
     pub client_name: Option<String>,
     /// Whether that was EHLO, and so the client speaks ESMTP (2.2.1).
     pub esmtp: bool,
+    /// How a line is read as a command. EHLO may change that (chapter 10).
+    pub parse: Parse,
     /// The mail transaction in progress, if there is one (3.3; chapter 4).
     pub transaction: Option<Envelope>,
     /// The address that the client connects from (chapter 8).
     pub peer: IpAddr,
-    /// How many replies began with a 5 since the last message that was accepted (chapter 9).
+    /// How many replies began with a 5 since the last message that was accepted (chapter 9). A failed
+    /// login counts as several (chapter 11).
     pub refusals: u32,
+    /// Whether the client has logged in (chapter 11).
+    pub logged_in: bool,
 }
 
 impl Session {
@@ -37,9 +43,11 @@ impl Session {
             settings: connection.settings,
             client_name: None,
             esmtp: false,
+            parse: Command::parse,
             transaction: None,
             peer: connection.peer.ip().to_canonical(),
             refusals: 0,
+            logged_in: false,
         }
     }
 }

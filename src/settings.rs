@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::mail::Mail;
 use crate::maildir::Maildir;
+use crate::users::Login;
 
 /// How many octets a message may have: 25 MiB, as the large providers have it. 4.5.3.1.7 asks for
 /// at least 64K, and for as few restrictions as one can afford.
@@ -42,6 +43,10 @@ pub struct Settings {
     /// The domains whose mail is accepted (chapter 9), in upper or lower case; with none, every
     /// domain's.
     pub domains: Vec<String>,
+    /// The keywords that EHLO doesn't offer (chapter 10), in upper or lower case.
+    pub without: Vec<String>,
+    /// Who may log in (chapter 11).
+    pub login: Login,
 }
 
 impl Default for Settings {
@@ -58,6 +63,8 @@ impl Default for Settings {
             maildir: None,
             timeout: DEFAULT_TIMEOUT,
             domains: Vec::new(),
+            without: Vec::new(),
+            login: Login::Nobody,
         }
     }
 }

@@ -6,13 +6,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{self, Request, STAGE_OF_LIMITS, STAGE_OF_MAILDIR, Serve};
+use crate::cli::{self, Request, STAGE_OF_AUTH, STAGE_OF_LIMITS, STAGE_OF_MAILDIR, Serve};
 use crate::machine;
 use crate::maildir::Maildir;
 use crate::server;
 use crate::settings::{DEFAULT_MAX_CONNECTIONS, Settings};
 use crate::stages::Stage;
+use crate::stages::stage11_auth;
 use crate::terminal::printable;
+use crate::users::{Login, Users};
 
 /// Runs the program on its arguments, given without its own name.
 ///
@@ -60,6 +62,7 @@ fn start(mut request: Serve) -> Result<(TcpListener, Settings, &'static Stage), 
         .and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = bound.map_err(|error| cannot_listen(&request.listen, &error))?;
     open_maildir(&mut request)?;
+    open_users(&mut request, address)?;
     warn_of_strangers(&mut request, address);
     let _ = io::stdout().write_all(hello(&request, address).as_bytes());
     for warning in &request.warnings {
@@ -91,6 +94,9 @@ fn hello(request: &Serve, address: SocketAddr) -> String {
         let place = maildir.new_mail();
         let place = place.to_string_lossy();
         text += &format!("mail is stored in {}\n", printable(place.as_bytes()));
+    }
+    if takes_any_login(request) {
+        text += "clients may log in, with any name and any password (--login any)\n";
     }
     text
 }
@@ -186,11 +192,54 @@ fn limit_connections(request: &mut Serve, most: usize) -> Result<(), String> {
     Ok(())
 }
 
+/// Opens the file of users, if the stage has AUTH and the user wants it.
+///
+/// # Errors
+/// The file can't be used.
+fn open_users(request: &mut Serve, address: SocketAddr) -> Result<(), String> {
+    if request.stage.number < STAGE_OF_AUTH {
+        return Ok(());
+    }
+    let Some(file) = &request.users else {
+        if takes_any_login(request) && others_reach(address) {
+            request.warnings.push(format!(
+                "anyone who reaches {address} may log in, with any name and any password (--login any)"
+            ));
+        }
+        return Ok(());
+    };
+    let users = Users::open(file).map_err(|problem| format!("the file {file:?} {problem}."))?;
+    request.settings.login = Login::Users(users);
+    if !stage11_auth::is_offered(&request.settings) {
+        let warning = "AUTH is left out, so nobody can send mail (--without and --users)";
+        request.warnings.push(warning.to_string());
+    } else if others_reach(address) && !request.tls_in_front {
+        request.settings.without.push("AUTH".to_string());
+        request.warnings.push(format!(
+            "AUTH is not offered, so nobody can send mail: passwords would cross the network to {address} in the \
+             clear. If a program in front speaks TLS with the clients, say --tls-in-front"
+        ));
+    }
+    Ok(())
+}
+
+/// Says whether clients may log in with any name and any password.
+fn takes_any_login(request: &Serve) -> bool {
+    let (stage, settings) = (request.stage.number, &request.settings);
+    let is_offered = stage >= STAGE_OF_AUTH && stage11_auth::is_offered(settings);
+    is_offered && matches!(settings.login, Login::Any)
+}
+
+/// Says whether other machines can reach an address.
+fn others_reach(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
 /// Warns of an address that others reach, where mail for every domain is accepted.
 fn warn_of_strangers(request: &mut Serve, address: SocketAddr) {
     let accepts_all = request.settings.domains.is_empty() || request.stage.number < STAGE_OF_LIMITS;
-    let is_this_machine = address.ip().to_canonical().is_loopback();
-    if accepts_all && !is_this_machine {
+    let from_anyone = !request.settings.login.is_needed();
+    if from_anyone && accepts_all && others_reach(address) {
         request.warnings.push(format!(
             "anyone who reaches {address} may send mail here, for any recipient. \
              To accept mail for your own domain only, from stage {STAGE_OF_LIMITS} on: --domain example.com"

@@ -43,6 +43,12 @@ pub enum Protocol {
     Smtp,
     /// After EHLO.
     Esmtp,
+    /// After EHLO, for a mail with SMTPUTF8 (RFC 6531, 4.3; chapter 10).
+    Utf8Smtp,
+    /// After EHLO and a login (RFC 3848; chapter 11).
+    Esmtpa,
+    /// After EHLO and a login, for a mail with SMTPUTF8.
+    Utf8Smtpa,
 }
 
 /// Makes the fields on top of a message, each line with its CRLF.
@@ -105,6 +111,9 @@ fn keyword(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Smtp => "SMTP",
         Protocol::Esmtp => "ESMTP",
+        Protocol::Utf8Smtp => "UTF8SMTP",
+        Protocol::Esmtpa => "ESMTPA",
+        Protocol::Utf8Smtpa => "UTF8SMTPA",
     }
 }
 
@@ -182,6 +191,7 @@ mod tests {
         Envelope {
             reverse_path: reverse_path.to_string(),
             forward_paths: forward_paths.iter().map(|path| path.to_string()).collect(),
+            ..Envelope::default()
         }
     }
 
@@ -232,8 +242,15 @@ mod tests {
 
     #[test]
     fn each_protocol_has_its_registered_name() {
-        let names = [Protocol::Smtp, Protocol::Esmtp].map(keyword);
-        assert_eq!(names, ["SMTP", "ESMTP"]);
+        for (protocol, name) in [
+            (Protocol::Smtp, "SMTP"),
+            (Protocol::Esmtp, "ESMTP"),
+            (Protocol::Utf8Smtp, "UTF8SMTP"),
+            (Protocol::Esmtpa, "ESMTPA"),
+            (Protocol::Utf8Smtpa, "UTF8SMTPA"),
+        ] {
+            assert_eq!(keyword(protocol), name);
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::mem;
 
 use crate::header;
 use crate::mail::Envelope;
@@ -34,6 +35,8 @@ pub struct Transcript {
     shown: bool,
     /// Whether the client's next line may be a secret.
     after_auth: bool,
+    /// Whether it is a secret for certain.
+    is_secret: bool,
 }
 
 impl Transcript {
@@ -43,6 +46,7 @@ impl Transcript {
             connection,
             shown: !quiet,
             after_auth: false,
+            is_secret: false,
         }
     }
 
@@ -73,12 +77,21 @@ impl Transcript {
     /// assert_eq!(transcript.without_secrets(b"QUIT"), b"QUIT");
     /// ```
     pub fn without_secrets<'line>(&mut self, line: &'line [u8]) -> &'line [u8] {
+        if mem::take(&mut self.is_secret) {
+            self.after_auth = true;
+            return b"...";
+        }
         if is_auth(line) {
             self.after_auth = true;
             return b"AUTH ...";
         }
         self.after_auth &= !begins_with_verb(line);
         if self.after_auth { b"..." } else { line }
+    }
+
+    /// Hides the client's next line, whatever it looks like (chapter 11).
+    pub fn hide_next_line(&mut self) {
+        self.is_secret = true;
     }
 
     /// Shows a line that the server sends, given without its line end.
@@ -235,6 +248,15 @@ mod tests {
             without_secrets(&["AUTH LOGIN", "MAIL FROM:<a@b.c>", "AUTH LOGIN", "x"]),
             ["AUTH ...", "MAIL FROM:<a@b.c>", "AUTH ...", "..."]
         );
+    }
+
+    #[test]
+    fn a_line_that_is_a_secret_is_hidden_even_if_it_looks_like_a_verb() {
+        let mut transcript = Transcript::new(1, true);
+        transcript.hide_next_line();
+        assert_eq!(transcript.without_secrets(b"NOOP"), b"...");
+        assert_eq!(transcript.without_secrets(b"c2VjcmV0"), b"...");
+        assert_eq!(transcript.without_secrets(b"NOOP"), b"NOOP");
     }
 
     #[test]

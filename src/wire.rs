@@ -53,6 +53,9 @@ impl LineEnd {
     }
 }
 
+/// Finds the enhanced status code of a reply, if it has one (chapter 10).
+pub type Status = fn(&Reply) -> Option<&'static str>;
+
 /// The outcome of [`Wire::read_line`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
@@ -76,6 +79,8 @@ pub struct Wire {
     transcript: Transcript,
     /// Whether a line ends at CRLF only.
     crlf_only: bool,
+    /// Finds the enhanced status code of a reply.
+    status: Status,
     /// Whether the last read filled the whole buffer.
     last_read_was_full: bool,
 }
@@ -91,6 +96,7 @@ impl Wire {
             output: Vec::new(),
             transcript,
             crlf_only: false,
+            status: |_| None,
             last_read_was_full: false,
         }
     }
@@ -102,9 +108,14 @@ impl Wire {
     /// # Errors
     /// The connection broke, while many waiting replies were sent.
     pub fn reply(&mut self, reply: &Reply) -> io::Result<()> {
-        let line = reply.to_string();
-        self.transcript.server(line.as_bytes());
-        self.output.extend_from_slice(line.as_bytes());
+        let text = match (self.status)(reply) {
+            Some(status) => reply.with_status(status).to_string(),
+            None => reply.to_string(),
+        };
+        for line in text.split("\r\n") {
+            self.transcript.server(line.as_bytes());
+        }
+        self.output.extend_from_slice(text.as_bytes());
         self.output.extend_from_slice(b"\r\n");
         if self.output.len() > MAX_WAITING_REPLIES {
             self.flush()?;
@@ -148,6 +159,15 @@ impl Wire {
         line.truncate(limit);
         self.show(line, found);
         Ok(found)
+    }
+
+    /// Reads one line and shows none of it, since it is a secret (chapter 11).
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn read_secret(&mut self, line: &mut Vec<u8>, limit: usize) -> io::Result<Line> {
+        self.transcript.hide_next_line();
+        self.read_line(line, limit)
     }
 
     /// Consumes the next line, and collects the first `most` octets of it.
@@ -241,6 +261,11 @@ impl Wire {
     /// From here on a bare LF is a byte like any other.
     pub fn require_crlf(&mut self) {
         self.crlf_only = true;
+    }
+
+    /// Adds to each reply from here on the enhanced status code that `status` finds for it (chapter 10).
+    pub fn set_status(&mut self, status: Status) {
+        self.status = status;
     }
 
     /// Returns the bytes of a message that are received and not yet consumed.

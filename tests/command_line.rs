@@ -3,12 +3,15 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::Output;
+use std::path::Path;
+use std::process::{Output, Stdio};
 
 use support::maildir::names;
 use support::program::{Client, Server, program, serving, serving_within, spawn};
 use support::scratch::ScratchFolder;
+use support::target::write_users;
 
 fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()
@@ -81,7 +84,7 @@ fn flags_reach_the_conversation() {
         "5",
     ]);
     let replies = server.talk(
-        b"EHLO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nRCPT TO:<g@h.i>\r\nDATA\r\n123456\r\n.\r\nQUIT\r\n",
+        b"HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nRCPT TO:<g@h.i>\r\nDATA\r\n123456\r\n.\r\nQUIT\r\n",
     );
     assert_eq!(
         replies,
@@ -114,7 +117,7 @@ fn the_conversation_is_shown_in_the_notation_and_numbered() {
     assert!(
         shown
             .iter()
-            .any(|line| line.starts_with("stage 9 (limits): "))
+            .any(|line| line.starts_with("stage 11 (auth): "))
     );
     let peerless: Vec<&str> = shown
         .iter()
@@ -393,10 +396,17 @@ fn help_and_version_are_printed_with_exit_code_0() {
         "--max-connections",
         "--timeout",
         "--quiet",
+        "--without",
+        "--login",
+        "--users",
+        "--tls-in-front",
     ] {
         assert!(shown.contains(word), "{word}");
     }
-    assert!(shown.contains("  1 echo      an echo server\n"), "{shown}");
+    assert!(
+        shown.contains("\n   1 echo       an echo server\n"),
+        "{shown}"
+    );
     assert_eq!(run(&["-h"]).stdout, help.stdout);
     assert_eq!(run(&["-V"]).stdout, run(&["--version"]).stdout);
 
@@ -418,7 +428,7 @@ fn invalid_arguments_are_named_with_exit_code_2() {
         (&["--stage"], "--stage needs a value"),
         (
             &["--stage", "0"],
-            "--stage takes a number from 1 to 9 or a name",
+            "--stage takes a number from 1 to 11 or a name",
         ),
         (&["--stage", "quitt"], "not \"quitt\""),
         (
@@ -432,6 +442,10 @@ fn invalid_arguments_are_named_with_exit_code_2() {
         (&["--listen="], "--listen takes ADDRESS:PORT"),
         (
             &["--hostname", "a b"],
+            "--hostname takes a domain or an address literal",
+        ),
+        (
+            &["--hostname", "bücher.example"],
             "--hostname takes a domain or an address literal",
         ),
         (
@@ -466,6 +480,25 @@ fn invalid_arguments_are_named_with_exit_code_2() {
         (
             &["--max-connections", "0"],
             "--max-connections takes a whole number",
+        ),
+        (
+            &["--without", "FOO"],
+            "--without takes one of PIPELINING, SIZE, 8BITMIME, ENHANCEDSTATUSCODES, SMTPUTF8, HELP, AUTH, not \"FOO\"",
+        ),
+        (&["--without", ""], "--without takes one of PIPELINING"),
+        (
+            &["--login", "ada"],
+            "--login takes the word any, not \"ada\"; for a file of users: --users",
+        ),
+        (&["--users="], "--users takes a file"),
+        (&["--tls-in-front=yes"], "--tls-in-front takes no value"),
+        (
+            &["--login", "any", "--users", "x"],
+            "--login any and --users contradict each other",
+        ),
+        (
+            &["--users", "x", "--login=any"],
+            "--login any and --users contradict each other",
         ),
     ] {
         let output = run(arguments);
@@ -572,6 +605,12 @@ fn a_flag_without_effect_in_a_stage_is_reported() {
             &["--timeout=9", "--domain=example.com"],
             &["--domain", "--timeout"],
         ),
+        (
+            "9",
+            &["--tls-in-front", "--users=no-such-file", "--without=size"],
+            &["--without", "--users", "--tls-in-front"],
+        ),
+        ("10", &["--login=any", "--without=auth"], &["--login"]),
     ] {
         let server = Server::start(&[&["--quiet", "--stage", stage], flags].concat());
         for flag in warned {
@@ -661,7 +700,7 @@ fn a_message_far_over_the_limit_takes_no_memory() {
 #[test]
 fn lines_after_a_refused_auth_are_not_shown() {
     // Some devices never read the reply, and send name and password all the same.
-    for stage in ["1", "2", "3", "9"] {
+    for stage in ["1", "2", "3", "9", "10", "11"] {
         for auth in ["AUTH LOGIN", "AUTH PLAIN", "AUTH LOGIN dXNlcg=="] {
             let server = Server::start(&["--stage", stage]);
             let client = server.connect();
@@ -675,6 +714,233 @@ fn lines_after_a_refused_auth_are_not_shown() {
                 assert!(!shown.contains(secret), "{shown}");
             }
         }
+    }
+}
+
+/// Runs the program with a file of users, which has these lines.
+fn start_with_users(lines: &str, arguments: &[&str]) -> Server {
+    let folder = ScratchFolder::new();
+    let file = folder.path().join("users");
+    write_users(&file, lines);
+    // The file is read before the first line is printed.
+    Server::start(&[&["--users", file.to_str().unwrap()], arguments].concat())
+}
+
+/// Hears what EHLO offers.
+fn keywords(server: &Server) -> Vec<String> {
+    let mut client = server.connect();
+    client.says(b"EHLO c\r\n");
+    client.hears_codes(&["220"]);
+    let mut keywords = Vec::new();
+    loop {
+        let line = client.hears();
+        keywords.push(line[4..].to_string());
+        if line.starts_with("250 ") {
+            return keywords.split_off(1);
+        }
+    }
+}
+
+#[test]
+fn a_domain_of_ours_may_be_in_utf_8() {
+    let server = Server::start(&["--quiet", "--domain", "bücher.example"]);
+    let mut client = Client::greeted(&server.address);
+    client.says("MAIL FROM:<> SMTPUTF8\r\nRCPT TO:<bob@bücher.example>\r\n".as_bytes());
+    client.hears_codes(&["250", "250"]);
+    client.says(b"RCPT TO:<bob@example.com>\r\n");
+    client.hears_codes(&["550"]);
+}
+
+#[test]
+fn without_leaves_keywords_out() {
+    let server = Server::start(&["--without", "size", "--without=Help", "--max-size", "1000"]);
+    assert_eq!(
+        keywords(&server),
+        ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8"]
+    );
+    let server = Server::start(&["--login", "any", "--without", "auth", "--max-size", "1000"]);
+    let offered = keywords(&server);
+    assert_eq!(offered[1], "SIZE 1000");
+    assert_eq!(offered[5..], ["HELP"]);
+}
+
+#[test]
+fn any_login_is_announced() {
+    let announced = "clients may log in, with any name and any password (--login any)";
+    let server = Server::start(&["--login", "any"]);
+    server.lines_until(&[announced]);
+    assert_eq!(keywords(&server).pop().unwrap(), "AUTH PLAIN LOGIN");
+
+    let server = Server::start(&["--quiet", "--login=any", "--listen", "0.0.0.0:0"]);
+    let warning = server.next_line();
+    assert!(
+        warning.starts_with("warning: anyone who reaches 0.0.0.0:")
+            && warning.ends_with("may log in, with any name and any password (--login any)"),
+        "{warning}"
+    );
+    server.lines_until(&["may send mail here, for any recipient"]);
+    let port = server.address.strip_prefix("0.0.0.0:").unwrap();
+    let mut client = Client::connected(format!("127.0.0.1:{port}"));
+    client.says(b"EHLO c\r\nAUTH PLAIN AGFkYQBzM2NyZXQ=\r\n");
+    client.hears_codes(&["220", "250", "235"]);
+
+    // Before stage 11 nobody can log in, so there is nothing to announce.
+    let server = Server::start(&["--login", "any", "--stage", "10"]);
+    server.talk(b"QUIT\r\n");
+    let shown = server.lines_until(&["closes the connection}"]);
+    assert!(
+        !shown.iter().any(|line| line.contains("may log in")),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn the_users_of_a_file_may_log_in() {
+    let server = start_with_users("ada:s3cret\n\nbob:a:b\n", &["--quiet"]);
+    let mail = "MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nhi\r\n.\r\n";
+    for (auth, codes) in [
+        ("", &["530", "503", "503", "500", "500", "221"][..]),
+        (
+            "AUTH PLAIN AGFkYQBzM2NyZXQ=\r\n",
+            &["235", "250", "250", "354", "250", "221"],
+        ),
+        (
+            "AUTH PLAIN AGJvYgBhOmI=\r\n",
+            &["235", "250", "250", "354", "250", "221"],
+        ),
+    ] {
+        let mut client = server.connect();
+        client.says(format!("EHLO c\r\n{auth}{mail}QUIT\r\n").as_bytes());
+        client.hears_codes(&["220", "250"]);
+        client.hears_codes(codes);
+    }
+    assert_eq!(names(&server.folder.path().join("mail/new")).len(), 2);
+    // The file is for the start: nobody needs it afterwards.
+    assert_eq!(keywords(&server).pop().unwrap(), "AUTH PLAIN LOGIN");
+}
+
+#[test]
+fn an_unusable_file_of_users_is_reported_in_one_line_with_exit_code_1() {
+    for (lines, problem) in [
+        ("", "has no users. It needs a line name:password for each."),
+        (
+            "ada:hidden-one\nhidden-two\n",
+            "has a line 2 that isn't name:password.",
+        ),
+        ("ada:hidden-one\n:hidden-two\n", "has a line 2 that"),
+        ("hidden-one:\n", "has a line 1 that isn't name:password."),
+        (
+            "hidden-one:x\nbob:y\nhidden-one:z\n",
+            "names a user twice, the second time in line 3.",
+        ),
+    ] {
+        let folder = ScratchFolder::new();
+        let file = folder.path().join("users");
+        write_users(&file, lines);
+        let shown = refuses_users(&folder, &file);
+        assert!(shown.contains(problem), "{shown}");
+        assert!(!shown.contains("hidden"), "{shown}");
+    }
+    let folder = ScratchFolder::new();
+    let shown = refuses_users(&folder, &folder.path().join("missing"));
+    assert!(shown.contains("missing\" can't be read: "), "{shown}");
+    let file = folder.path().join("users");
+    write_users(&file, "");
+    fs::write(&file, b"ada:\xff\n").unwrap();
+    let shown = refuses_users(&folder, &file);
+    assert!(shown.contains("can't be read: "), "{shown}");
+}
+
+/// Starts the program with a file of users, which it refuses. Returns what it prints.
+fn refuses_users(folder: &ScratchFolder, file: &Path) -> String {
+    let mut child = program()
+        .current_dir(folder.path())
+        .args(["--listen", "127.0.0.1:0", "--users"])
+        .arg(file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let stdout = child.stdout.as_mut().unwrap();
+    BufReader::new(stdout).read_line(&mut first).unwrap();
+    // A server that starts would never end.
+    if !first.is_empty() {
+        let _ = child.kill();
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(first, "", "the server starts");
+    let shown = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    let start = format!("error: the file {file:?} ");
+    assert!(shown.starts_with(&start), "{shown}");
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+    shown
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_of_users_that_others_may_read_or_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = ScratchFolder::new();
+    let file = folder.path().join("users");
+    write_users(&file, "ada:s3cret\n");
+    for mode in [0o644, 0o640, 0o620, 0o610, 0o604, 0o602, 0o601, 0o777] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let shown = refuses_users(&folder, &file);
+        let to_do = "is open to others. Make it yours alone: chmod 600";
+        assert!(shown.contains(to_do), "{mode:o}: {shown}");
+    }
+    for mode in [0o600, 0o400, 0o700] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let server = Server::start(&["--quiet", "--users", file.to_str().unwrap()]);
+        server.connect().hears_codes(&["220"]);
+    }
+}
+
+#[test]
+fn passwords_are_not_taken_where_others_can_read_them() {
+    let users = "ada:s3cret\n";
+    let everywhere = ["--quiet", "--listen", "0.0.0.0:0"];
+    let on_this_machine = |server: &Server| {
+        let port = server.address.rsplit_once(':').unwrap().1;
+        let mut client = Client::connected(format!("127.0.0.1:{port}"));
+        client.says(b"EHLO c\r\nAUTH PLAIN AGFkYQBzM2NyZXQ=\r\nMAIL FROM:<a@b.c>\r\n");
+        client.hears_codes(&["220", "250"]);
+        client
+    };
+    // Behind a proxy everybody comes from this machine, so that a client does, says nothing.
+    let server = start_with_users(users, &everywhere);
+    let warning = server.next_line();
+    assert!(
+        warning.starts_with("warning: AUTH is not offered, so nobody can send mail: ")
+            && warning.contains("the network to 0.0.0.0:")
+            && warning.ends_with("say --tls-in-front"),
+        "{warning}"
+    );
+    on_this_machine(&server).hears_codes(&["502", "530"]);
+
+    // With TLS in front it is offered, and nobody is a stranger.
+    let mut server = start_with_users(users, &[&everywhere[..], &["--tls-in-front"]].concat());
+    on_this_machine(&server).hears_codes(&["235", "250"]);
+    server.child.kill().unwrap();
+    assert_eq!(server.printed.iter().collect::<Vec<_>>(), [""; 0]);
+
+    let mut server = start_with_users(users, &["--quiet", "--listen", "[::1]:0"]);
+    assert_eq!(keywords(&server).pop().unwrap(), "AUTH PLAIN LOGIN");
+    server.child.kill().unwrap();
+    assert_eq!(server.printed.iter().collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn tls_in_front_without_users_is_reported() {
+    for arguments in [&["--tls-in-front"][..], &["--tls-in-front", "--login=any"]] {
+        let server = Server::start(&[&["--quiet"], arguments].concat());
+        assert_eq!(
+            server.next_line(),
+            "warning: --tls-in-front means nothing without --users"
+        );
     }
 }
 

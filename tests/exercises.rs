@@ -53,6 +53,11 @@ struct Yours {
 impl Yours {
     /// Finds or starts your server, for an exercise of this chapter.
     fn for_chapter(chapter: &str) -> Yours {
+        Yours::with_flags(chapter, &[])
+    }
+
+    /// Does the same with these flags, if the test starts it. A server that runs already has them.
+    fn with_flags(chapter: &str, flags: &[&str]) -> Yours {
         let place = format!("docs/{chapter}.md, under Exercises");
         let stage = chapter[..2].trim_start_matches('0');
         if let Some(address) = external() {
@@ -71,11 +76,13 @@ impl Yours {
                  \x20   SMTP_SERVER=127.0.0.1:2525 cargo test --test exercises -- --ignored {test}\n"
             );
         };
-        let started = Server::start(&["--stage", stage]);
+        let started = Server::start(&[&["--stage", stage], flags].concat());
         let address = started.address.parse().expect("an address and a port");
         let mut target = Target::running(address, true);
         target.name = program.path.display().to_string();
-        target.command = format!("{} --stage {stage}", target.name);
+        target.command = [&[target.name.as_str(), "--stage", stage], flags]
+            .concat()
+            .join(" ");
         Yours {
             target,
             maildir: Some(started.folder.path().join("mail")),
@@ -860,4 +867,184 @@ fn twenty_mistakes_are_followed_by_421() {
         mistakes(19),
         mistakes(19)
     )));
+}
+
+#[test]
+#[ignore = "exercise of chapter 10: One more keyword"]
+fn limits_announces_the_most_recipients_and_keeps_to_it() {
+    let yours = Yours::for_chapter("10-extensions");
+    let mut client = yours.connect();
+    let mut story = vec![format!("S: {}", client.hears())];
+    client.says(b"EHLO client.example\r\n");
+    story.push("C: EHLO client.example".to_string());
+    let mut most = None;
+    loop {
+        let line = client.hears();
+        story.push(format!("S: {line}"));
+        let limit = line.get(4..).and_then(|line| line.strip_prefix("LIMITS "));
+        if let Some(limit) = limit.and_then(|limit| limit.strip_prefix("RCPTMAX=")) {
+            most = limit.parse::<usize>().ok();
+        }
+        if line.get(3..4) != Some("-") {
+            break;
+        }
+    }
+    let lines: Vec<&str> = story.iter().map(String::as_str).collect();
+    let Some(most) = most else {
+        yours.fails(
+            &lines,
+            0,
+            "a line LIMITS RCPTMAX=1000 in the reply to EHLO",
+            "RFC 9422, section 4: RCPTMAX is the most RCPT commands of one transaction",
+        )
+    };
+    client.says(b"MAIL FROM:<ada@example.org>\r\n");
+    client.hears_codes(&["250"]);
+    for number in 1..=most + 1 {
+        let line = format!("RCPT TO:<u{number}@example.com>");
+        client.says(format!("{line}\r\n").as_bytes());
+        let reply = client.hears();
+        let code = if number <= most { "250" } else { "452" };
+        if !reply.starts_with(code) {
+            yours.fails(
+                &[
+                    &format!("{{RCPTMAX={most}, and {} recipients so far}}", number - 1),
+                    &format!("C: {line}"),
+                    &format!("S: {reply}"),
+                ],
+                3,
+                &format!("S: {code} ..."),
+                "a keyword is a promise: so many recipients, and one more is too many (4.5.3.1.10)",
+            );
+        }
+    }
+}
+
+// Chapter 11
+
+#[test]
+#[ignore = "exercise of chapter 11: Ada writes as Ada"]
+fn a_sender_is_the_one_who_has_logged_in() {
+    let yours = Yours::with_flags("11-auth", &["--login", "any"]);
+    // A client that hasn't logged in; Ada by PLAIN, with her own name as the identity as well; Ada by LOGIN.
+    yours.plays(&greeted(
+        "
+        {a client that hasn't logged in writes as anybody}
+        C: MAIL FROM:<bob@example.org>
+        S: 250 ...
+        ",
+    ));
+    for login in [
+        "C: AUTH PLAIN AGFkYQBzM2NyZXQ=\nS: 235 ...",
+        "C: AUTH PLAIN YWRhAGFkYQBzM2NyZXQ=\nS: 235 ...",
+        "C: AUTH LOGIN YWRh\nS: 334 ...\nC: czNjcmV0\nS: 235 ...",
+        // Bob's login is refused: the name that counts is that of the login that succeeds.
+        "C: AUTH PLAIN c2FtAGJvYgBzM2NyZXQ=\nS: 535 ...\nC: AUTH LOGIN\nS: 334 ...\nC: YWRh\nS: 334 ...\n\
+         C: czNjcmV0\nS: 235 ...",
+    ] {
+        yours.plays_in(
+            &greeted(&format!(
+                r#"
+                {login}
+                {{a client that has logged in as ada writes as ada, at any domain}}
+                C: MAIL FROM:<bob@example.org>
+                S: 553 ...
+                {{after a 553 no mail is open}}
+                C: RCPT TO:<bob@example.com>
+                S: 503 ...
+                C: MAIL FROM:<ada@example.org>
+                S: 250 ...
+                C: RSET
+                S: 250 ...
+                C: MAIL FROM:<ada@elsewhere.example>
+                S: 250 ...
+                C: RSET
+                S: 250 ...
+                {{the whole local part counts, byte for byte}}
+                C: MAIL FROM:<Ada@example.org>
+                S: 553 ...
+                C: MAIL FROM:<ada+bob@example.org>
+                S: 553 ...
+                C: MAIL FROM:<adam@example.org>
+                S: 553 ...
+                {{it ends before the last @}}
+                C: MAIL FROM:<"ada@example.org"@example.com>
+                S: 553 ...
+                {{a syntax error is a syntax error}}
+                C: MAIL FROM:<bob@example.org
+                S: 501 ...
+                {{a bounce is nobody's mail}}
+                C: MAIL FROM:<>
+                S: 250 ...
+                "#
+            )),
+            Split::LineByLine,
+        );
+    }
+}
+
+#[test]
+#[ignore = "exercise of chapter 11: A token in place of a password"]
+fn a_token_takes_the_place_of_a_password() {
+    let yours = Yours::with_flags("11-auth", &["--login", "any"]);
+    // user=ada^Aauth=Bearer t0ken^A^A
+    const TOKEN: &str = "dXNlcj1hZGEBYXV0aD1CZWFyZXIgdDBrZW4BAQ==";
+    let mut client = yours.connect();
+    client.hears();
+    client.says(b"EHLO client.example\r\n");
+    let keyword = loop {
+        let line = client.hears();
+        if line.get(4..8) == Some("AUTH") || line.as_bytes().get(3) != Some(&b'-') {
+            break line;
+        }
+    };
+    if !keyword.split(' ').any(|word| word == "XOAUTH2") {
+        yours.fails(
+            &["C: EHLO client.example", &format!("S: {keyword}")],
+            3,
+            "AUTH, and XOAUTH2 among its mechanisms",
+            "a mechanism that is accepted is announced",
+        );
+    }
+    yours.plays(&greeted(&format!(
+        "
+        {{the token comes with the command}}
+        C: AUTH XOAUTH2 {TOKEN}
+        S: 235 ...
+        C: AUTH XOAUTH2 {TOKEN}
+        S: 503 ...
+        "
+    )));
+    yours.plays(&greeted(&format!(
+        "
+        {{the token comes when it is asked for}}
+        C: AUTH xoauth2
+        S: 334 ...
+        C: {TOKEN}
+        S: 235 ...
+        "
+    )));
+    // Nothing; a name alone; without the last ^A; with one too many; another scheme; the response of PLAIN.
+    for bad in [
+        "=",
+        "dXNlcj1hZGE=",
+        "dXNlcj1hZGEBYXV0aD1CZWFyZXIgdDBrZW4B",
+        "dXNlcj1hZGEBYXV0aD1CZWFyZXIgdDBrZW4BAQE=",
+        "dXNlcj1hZGEBYXV0aD1CYXNpYyB0MGtlbgEB",
+        "AGFkYQBzM2NyZXQ=",
+    ] {
+        yours.plays_in(
+            &greeted(&format!(
+                "
+                {{the response has two parts, each with its beginning and its end}}
+                C: AUTH XOAUTH2 {bad}
+                S: 501 ...
+                {{the other mechanisms are what they were}}
+                C: AUTH PLAIN AGFkYQBzM2NyZXQ=
+                S: 235 ...
+                "
+            )),
+            Split::LineByLine,
+        );
+    }
 }

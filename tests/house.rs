@@ -4,7 +4,9 @@ mod support;
 
 use std::fs;
 
+use smtp_from_scratch::reply::Reply;
 use smtp_from_scratch::stages::STAGES;
+use smtp_from_scratch::stages::stage11_auth::status_code;
 use support::project::{code, files, modules, read, root, sources};
 use support::zoo::MISTAKES;
 
@@ -87,18 +89,21 @@ fn the_foot_of_the_tower_names_no_stage() {
 }
 
 /// A later stage that answers a verb again calls the function of its stage, with another function
-/// for it to use.
+/// for it to use. It may call through a stage between, which has a function of the same name.
 #[test]
 fn a_verb_is_handled_in_exactly_one_stage() {
     for (verb, home, function) in [
-        ("Helo", "stage03_commands", "answer"),
-        ("Ehlo", "stage03_commands", "answer"),
+        ("Helo", "stage03_commands", "hello"),
+        ("Ehlo", "stage03_commands", "hello"),
         ("Mail", "stage04_mail", "mail"),
         ("Rcpt", "stage05_rcpt", "rcpt"),
         ("Data", "stage06_data", "data"),
         ("Rset", "stage07_quit", "answer"),
         ("Noop", "stage07_quit", "answer"),
         ("Quit", "stage07_quit", "answer"),
+        ("Vrfy", "stage10_extensions", "answer"),
+        ("Help", "stage10_extensions", "answer"),
+        ("Auth", "stage11_auth", "auth"),
     ] {
         let answers_it = |source: &str| {
             let pattern = format!("Verb::{verb}");
@@ -110,18 +115,22 @@ fn a_verb_is_handled_in_exactly_one_stage() {
         });
         let (first, _) = stages.next().unwrap();
         assert_eq!(first, home, "the first stage that answers {verb}");
+        let mut homes = vec![first];
         for (later, source) in stages {
-            let call = format!("{home}::{function}(");
-            assert!(source.contains(&call), "{later} answers {verb} by itself");
+            let calls = |home| source.contains(&format!("{home}::{function}("));
+            assert!(homes.iter().any(calls), "{later} answers {verb} by itself");
+            homes.push(later);
         }
     }
 }
 
-/// 354 is the one reply that is sent from within a handler. The conversation's loop sends the others.
+/// 354 and 334 are the only replies that are sent from within a handler. The conversation's loop sends the
+/// others.
 #[test]
 fn handlers_return_their_replies() {
     let the_354 = "session.wire.reply(&START_MAIL_INPUT)?;";
-    for (module, speaks) in modules().iter().zip([
+    let modules = modules();
+    let by_stage = [
         &[][..],
         &["wire.reply(&greeting(&connection.settings.hostname))?;"],
         &[
@@ -137,7 +146,11 @@ fn handlers_return_their_replies() {
             "session.wire.reply(&too_slow)?;",
             "session.wire.reply(&reply)?;",
         ],
-    ]) {
+        &[],
+        &["session.wire.reply(challenge)?;"],
+    ];
+    assert_eq!(by_stage.len(), modules.len());
+    for (module, speaks) in modules.iter().zip(by_stage) {
         let source = read(format!("src/stages/{module}.rs"));
         let said: Vec<&str> = code(&source)
             .map(|(_, line)| line.trim())
@@ -145,6 +158,54 @@ fn handlers_return_their_replies() {
             .collect();
         assert_eq!(said, speaks, "{module}");
     }
+}
+
+/// The greeting and the answers to HELO and EHLO have no enhanced status code (RFC 2034, section 3). What is
+/// wrong with a path depends on whose it is. That is in chapter 10's conversations, as are the replies that
+/// are made while the server runs.
+#[test]
+fn a_reply_has_an_enhanced_status_code_of_its_class() {
+    let mut found = 0;
+    for (name, source) in sources() {
+        for (constant, reply) in constant_replies(&source) {
+            found += 1;
+            let status = status_code(&reply);
+            let class = format!("{}.", reply.code / 100);
+            let has_none = ["NEED_NAME", "NOT_A_PATH", "PATH_TOO_LONG"].contains(&constant);
+            if class == "3." || has_none {
+                assert_eq!(status, None, "{name}: {constant}");
+                continue;
+            }
+            let status = status.unwrap_or(&reply.text);
+            let is_status = status.starts_with(&class)
+                && status
+                    .chars()
+                    .take(5)
+                    .all(|c| c.is_ascii_digit() || c == '.');
+            assert!(is_status, "{name}: {constant} has no status code {class}");
+        }
+    }
+    assert!(found > 40, "only {found} replies");
+}
+
+/// Finds the replies whose text is known at compile time, each with its name.
+fn constant_replies(source: &str) -> Vec<(&str, Reply)> {
+    let constants = source.split("\npub const ").skip(1);
+    let replies = constants.filter_map(|constant| constant.split_once(": Reply ="));
+    let read = |(name, value)| Some((name, constant_reply(value)?));
+    let replies = replies.map(|constant| read(constant).expect("Reply::new(CODE, \"TEXT\")"));
+    replies.collect()
+}
+
+/// Reads `Reply::new(CODE, "TEXT")`.
+fn constant_reply(value: &str) -> Option<Reply> {
+    let arguments = value.trim_start().strip_prefix("Reply::new(")?;
+    let (code, text) = arguments.split_once(',')?;
+    let (text, _) = text.trim_start().strip_prefix('"')?.split_once('"')?;
+    let mut lines = text.split("\\n\\\n").map(str::trim_start);
+    let first = lines.next()?.to_string();
+    let text = lines.fold(first, |text, line| text + "\n" + line);
+    Some(Reply::with_text(code.trim().parse().ok()?, text))
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub mod stage06_data;
 pub mod stage07_quit;
 pub mod stage08_maildir;
 pub mod stage09_limits;
+pub mod stage10_extensions;
+pub mod stage11_auth;
 
 /// One chapter's server.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,18 @@ pub const STAGES: &[Stage] = &[
         name: "limits",
         title: "how much a stranger may take",
         converse: |connection| stage09_limits::converse(connection, stage09_limits::answer),
+    },
+    Stage {
+        number: 10,
+        name: "extensions",
+        title: "EHLO has keywords, and each is a promise",
+        converse: |connection| stage09_limits::converse(connection, stage10_extensions::answer),
+    },
+    Stage {
+        number: 11,
+        name: "auth",
+        title: "AUTH: who is at the door",
+        converse: |connection| stage09_limits::converse(connection, stage11_auth::answer),
     },
 ];
 

@@ -52,6 +52,7 @@ use crate::command::{Command, LINE_TOO_LONG, MAX_LINE, Verb};
 use crate::connection::Connection;
 use crate::reply::{Failure, Reply};
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::stages::stage02_greeting::greeting;
 use crate::wire::Line;
 
@@ -64,6 +65,9 @@ pub type Answer = fn(&mut Session, &Command) -> Result<Reply, Failure>;
 ///
 /// The line goes into the buffer. `None` means that the client has closed its side.
 pub type Exchange = fn(&mut Session, &mut Vec<u8>, Answer) -> io::Result<Option<Reply>>;
+
+/// What EHLO offers: a line for each keyword, for the reply (chapter 10).
+pub type Keywords = fn(&Settings) -> Vec<String>;
 
 /// 501: a HELO or EHLO without a name.
 pub const NEED_NAME: Reply = Reply::new(501, "Your name, please: HELO client.example");
@@ -122,7 +126,7 @@ pub fn respond(
     answer: Answer,
 ) -> io::Result<Option<Reply>> {
     let command = match found {
-        Line::Whole(line_end) => Command::parse(line, line_end),
+        Line::Whole(line_end) => (session.parse)(line, line_end),
         Line::TooLong => Err(LINE_TOO_LONG),
         Line::Closed => return Ok(None),
     };
@@ -139,14 +143,26 @@ pub fn respond(
 /// The command is refused.
 pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure> {
     match command.verb {
-        Verb::Helo | Verb::Ehlo => {
-            session.client_name = Some(client_name(command.argument)?.to_string());
-            session.esmtp = command.verb == Verb::Ehlo;
-            session.transaction = None;
-            Ok(Reply::with_text(250, session.settings.hostname.clone()))
-        }
+        Verb::Helo | Verb::Ehlo => Ok(hello(session, command, |_| Vec::new())?),
         _ => Err(NOT_IMPLEMENTED.into()),
     }
+}
+
+/// Begins the session anew for a client that says its name.
+///
+/// The reply has our name. After EHLO, `keywords` follow, one on a line (4.1.1.1).
+///
+/// # Errors
+/// 501: there is no name. The session is as it was.
+pub fn hello(session: &mut Session, command: &Command, keywords: Keywords) -> Result<Reply, Reply> {
+    session.client_name = Some(client_name(command.argument)?.to_string());
+    session.esmtp = command.verb == Verb::Ehlo;
+    session.transaction = None;
+    let mut lines = vec![session.settings.hostname.clone()];
+    if session.esmtp {
+        lines.extend(keywords(&session.settings));
+    }
+    Ok(Reply::with_text(250, lines.join("\n")))
 }
 
 /// Finds the client's name, the first word of the argument.

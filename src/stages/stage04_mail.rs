@@ -48,6 +48,7 @@ use crate::parameter;
 use crate::path;
 use crate::reply::{self, Failure, Reply};
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::stages::stage03_commands;
 
 /// 503: MAIL from a client that hasn't said its name.
@@ -59,6 +60,11 @@ pub const MAIL_IS_OPEN: Reply = Reply::new(503, "A mail is already open");
 /// 501: an argument that doesn't begin with `FROM:`.
 pub const NEED_FROM: Reply = Reply::new(501, "Syntax: MAIL FROM:<user@example.org>");
 
+/// Reads the parameters of MAIL, given as text (chapter 10).
+///
+/// What they say goes into the envelope. The error is the refusal for the client.
+pub type Accept = fn(&Settings, &mut Envelope, &str) -> Result<(), Reply>;
+
 /// Answers MAIL.
 ///
 /// # Errors
@@ -67,7 +73,13 @@ pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure
     match command.verb {
         Verb::Mail => {
             let greeted = session.client_name.is_some();
-            Ok(mail(greeted, &mut session.transaction, command.argument)?)
+            Ok(mail(
+                greeted,
+                &mut session.transaction,
+                &session.settings,
+                command.argument,
+                no_parameter,
+            )?)
         }
         _ => stage03_commands::answer(session, command),
     }
@@ -76,12 +88,15 @@ pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure
 /// Opens a transaction, if the client may and its argument is valid.
 ///
 /// ```
-/// use smtp_from_scratch::stages::stage04_mail::{MAIL_IS_OPEN, mail};
+/// use smtp_from_scratch::settings::Settings;
+/// use smtp_from_scratch::stages::stage04_mail::{MAIL_IS_OPEN, mail, no_parameter};
 ///
+/// let settings = Settings::default();
 /// let mut transaction = None;
-/// assert_eq!(mail(true, &mut transaction, "FROM:<ada@example.org>").unwrap().code, 250);
-/// assert_eq!(transaction.as_ref().unwrap().reverse_path, "ada@example.org");
-/// assert_eq!(mail(true, &mut transaction, "FROM:<>"), Err(MAIL_IS_OPEN));
+/// let mut mail = |argument| mail(true, &mut transaction, &settings, argument, no_parameter);
+/// assert_eq!(mail("FROM:<ada@example.org>").unwrap().code, 250);
+/// assert_eq!(mail("FROM:<>"), Err(MAIL_IS_OPEN));
+/// assert_eq!(transaction.unwrap().reverse_path, "ada@example.org");
 /// ```
 ///
 /// # Errors
@@ -89,7 +104,9 @@ pub fn answer(session: &mut Session, command: &Command) -> Result<Reply, Failure
 pub fn mail(
     greeted: bool,
     transaction: &mut Option<Envelope>,
+    settings: &Settings,
     argument: &str,
+    accept: Accept,
 ) -> Result<Reply, Reply> {
     if !greeted {
         return Err(NEED_HELO);
@@ -98,12 +115,21 @@ pub fn mail(
         return Err(MAIL_IS_OPEN);
     }
     let (path, parameters) = path::reverse_path(after_word("FROM:", argument).ok_or(NEED_FROM)?)?;
-    parameter::none_offered(parameters)?;
-    *transaction = Some(Envelope {
+    let mut envelope = Envelope {
         reverse_path: path.mailbox.to_string(),
-        forward_paths: Vec::new(),
-    });
+        ..Envelope::default()
+    };
+    accept(settings, &mut envelope, parameters)?;
+    *transaction = Some(envelope);
     Ok(reply::OK)
+}
+
+/// Accepts no parameter: EHLO offers none.
+///
+/// # Errors
+/// Those of [`parameter::none_offered`].
+pub fn no_parameter(_: &Settings, _: &mut Envelope, parameters: &str) -> Result<(), Reply> {
+    parameter::none_offered(parameters)
 }
 
 /// Returns what follows `word` in the argument, ignoring case (2.4).
@@ -117,6 +143,16 @@ mod tests {
     use super::*;
     use crate::parameter::UNKNOWN_PARAMETER;
     use crate::path::NOT_A_PATH;
+
+    /// Opens a transaction where EHLO offers no parameter.
+    fn mail(
+        greeted: bool,
+        transaction: &mut Option<Envelope>,
+        argument: &str,
+    ) -> Result<Reply, Reply> {
+        let settings = Settings::default();
+        super::mail(greeted, transaction, &settings, argument, no_parameter)
+    }
 
     fn begun(argument: &str) -> Option<String> {
         let mut transaction = None;

@@ -236,9 +236,12 @@ fn begin_draft(session: &Session, envelope: &Envelope) -> io::Result<Option<Draf
         client_name: session.client_name.as_deref().unwrap_or_default(),
         peer: session.peer,
         hostname: &session.settings.hostname,
-        protocol: match session.esmtp {
-            true => Protocol::Esmtp,
-            false => Protocol::Smtp,
+        protocol: match (session.esmtp, envelope.smtputf8, session.logged_in) {
+            (false, _, _) => Protocol::Smtp,
+            (true, false, false) => Protocol::Esmtp,
+            (true, true, false) => Protocol::Utf8Smtp,
+            (true, false, true) => Protocol::Esmtpa,
+            (true, true, true) => Protocol::Utf8Smtpa,
         },
         id: draft.id(),
         time: SystemTime::now(),

@@ -81,6 +81,9 @@ pub const MAX_REFUSALS: u32 = 20;
 /// thousand of the longest, from a thousand clients, would be a quarter of a gigabyte.
 pub const MAX_FORWARD_PATHS: usize = 64 * 1024;
 
+/// The reason in the 421 for a client that keeps us waiting.
+pub const TOO_SLOW: &str = "You took too long";
+
 /// 550: a recipient of another domain (3.6.2, 7.9). 5.7.1 says that it is a matter of policy (RFC
 /// 3463).
 pub const NOT_OUR_DOMAIN: Reply =
@@ -104,7 +107,7 @@ pub fn converse(connection: Connection, answer: Answer) -> io::Result<()> {
         // A client that doesn't fetch its replies is another error: there is no use in one more.
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             session.wire.transcript().narrate(format_args!("{error}"));
-            let too_slow = not_available(&session.settings.hostname, "You took too long");
+            let too_slow = not_available(&session.settings.hostname, TOO_SLOW);
             session.wire.reply(&too_slow)?;
             session.wire.close(stage03_commands::LONGEST_GOODBYE)
         }

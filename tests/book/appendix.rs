@@ -77,7 +77,9 @@ fn constants(source: &str) -> Vec<Row> {
     let calls = source.split("Reply::new(").skip(1).filter_map(|call| {
         let (code, text) = call.split_once(',')?;
         let text = text.trim_start().strip_prefix('"')?.split('"').next()?;
-        Some((code.trim().parse().ok()?, text.to_string()))
+        // A line feed separates the lines of one reply.
+        let text = text.replace("\\n\\", "; ");
+        Some((code.trim().parse().ok()?, text))
     });
     calls.collect()
 }

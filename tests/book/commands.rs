@@ -10,9 +10,9 @@ use crate::support::project::{read, root};
 use crate::support::shell::{ends_within_quotes, shell_commands};
 
 /// Programs of others that a page may use.
-const OTHER_PROGRAMS: [&str; 20] = [
-    "cat", "cd", "curl", "echo", "find", "git", "grep", "head", "ls", "mv", "pkill", "printf",
-    "ps", "python3", "rm", "sleep", "strace", "touch", "ulimit", "yes",
+const OTHER_PROGRAMS: [&str; 21] = [
+    "base64", "cat", "cd", "curl", "echo", "find", "git", "grep", "head", "ls", "mv", "pkill",
+    "printf", "ps", "python3", "rm", "sleep", "strace", "touch", "ulimit", "yes",
 ];
 
 #[test]

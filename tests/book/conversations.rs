@@ -9,12 +9,14 @@ use crate::support::player::{SPLITS, Split, play};
 use crate::support::target::{Target, start};
 
 /// The flags that change the server of a conversation.
-const FLAGS: [&str; 5] = [
+const FLAGS: [&str; 7] = [
     "--hostname",
     "--max-size",
     "--max-recipients",
     "--domain",
     "--timeout",
+    "--without",
+    "--login",
 ];
 
 /// A conversation on a page.
@@ -52,11 +54,11 @@ pub fn conversations(page: &Page) -> Vec<Printed<'_>> {
     let mut is_of_reader = false;
     for fence in fences(&page.text) {
         if ["smtp", "wrong"].contains(&fence.kind) {
-            is_of_reader = fence.info == "so-far";
+            is_of_reader = fence.is_so_far();
         }
         match fence.kind {
             "terminal" if is_of_reader => {}
-            "smtp" => found.push(Printed {
+            "smtp" if !is_of_reader => found.push(Printed {
                 flags: fence.info.split_whitespace().collect(),
                 start: fence.start,
                 lines: fence.lines,
@@ -90,11 +92,10 @@ fn server_of(page: &Page, printed: &Printed) -> Result<Target, String> {
         return Err(format!("the program doesn't take these flags: {flags}"));
     };
     let mut server = start(page.stage(), |settings| {
-        settings.hostname = asked.settings.hostname;
-        settings.max_size = asked.settings.max_size;
-        settings.max_recipients = asked.settings.max_recipients;
-        settings.domains = asked.settings.domains;
-        settings.timeout = asked.settings.timeout;
+        let ours = std::mem::replace(settings, asked.settings);
+        settings.quiet = ours.quiet;
+        settings.inbox = ours.inbox;
+        settings.maildir = ours.maildir;
     });
     if !flags.is_empty() {
         server.command += &format!(" {flags}");

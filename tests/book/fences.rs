@@ -18,7 +18,7 @@ fn page_faults(page: &Page) -> Vec<String> {
     for fence in fences(&page.text) {
         let place = page.at(fence.start - 1);
         faults.extend(kind_fault(&fence).map(|fault| format!("{place}: {fault}")));
-        if (fence.kind, fence.info) == ("wrong", "so-far") && !is_typed(page) {
+        if fence.is_so_far() && !is_typed(page) {
             faults.push(format!("{place}: nothing is typed for this page"));
         }
         let end = page.text.lines().nth(fence.start - 1 + fence.lines.len());

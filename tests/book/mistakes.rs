@@ -7,7 +7,7 @@ use crate::support::target::start_animal;
 use crate::support::zoo::Mistake;
 
 /// The mistakes that the book shows, in its order.
-const SHOWN_MISTAKES: [Mistake; 10] = [
+const SHOWN_MISTAKES: [Mistake; 14] = [
     Mistake::OneReadIsOneCommand,
     Mistake::DiesOn8BitBytes,
     Mistake::PanicsWithoutColon,
@@ -18,6 +18,10 @@ const SHOWN_MISTAKES: [Mistake; 10] = [
     Mistake::StateKeptAfterData,
     Mistake::RsetKeepsTheRecipients,
     Mistake::NoopForgetsTheTransaction,
+    Mistake::SizeIgnored,
+    Mistake::NameAskedForTwice,
+    Mistake::AnythingIsBase64,
+    Mistake::IdentityTakenForTheName,
 ];
 
 #[test]

@@ -55,6 +55,13 @@ pub struct Fence<'page> {
     pub lines: Vec<&'page str>,
 }
 
+impl Fence<'_> {
+    /// Says whether it is a conversation with what the reader has typed so far.
+    pub fn is_so_far(&self) -> bool {
+        ["smtp", "wrong"].contains(&self.kind) && self.info == "so-far"
+    }
+}
+
 /// Finds the fences of a page.
 pub fn fences(text: &str) -> Vec<Fence<'_>> {
     let mut found = Vec::new();

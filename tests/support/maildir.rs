@@ -107,7 +107,10 @@ impl StoredFile {
                 forward_paths.push(mailbox);
             }
         }
-        super::mail(reverse_path, &forward_paths, message)
+        let mut mail = super::mail(reverse_path, &forward_paths, message);
+        let received = fields.last().expect("a server that stores mail says so");
+        mail.envelope.smtputf8 = received.contains(" with UTF8SMTP");
+        mail
     }
 }
 

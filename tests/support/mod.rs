@@ -17,6 +17,7 @@
 //! A test that is skipped says so, and why. `scripts/check.sh` sets them all.
 #![allow(dead_code)]
 
+pub mod animal;
 pub mod book;
 pub mod compile;
 pub mod conversation;
@@ -28,6 +29,7 @@ pub mod preamble;
 pub mod program;
 pub mod project;
 pub mod scratch;
+pub mod secrets;
 pub mod shell;
 pub mod source;
 pub mod target;
@@ -194,9 +196,14 @@ fn list(mails: &[String]) -> String {
 
 fn shown(mail: &Mail) -> String {
     format!(
-        "from <{}> for {:?}: b\"{}\"",
+        "from <{}> for {:?}{}: b\"{}\"",
         mail.envelope.reverse_path,
         mail.envelope.forward_paths,
+        if mail.envelope.smtputf8 {
+            " (SMTPUTF8)"
+        } else {
+            ""
+        },
         mail.message.escape_ascii()
     )
 }
@@ -207,6 +214,7 @@ pub fn mail(reverse_path: &str, forward_paths: &[&str], message: &[u8]) -> Mail 
         envelope: Envelope {
             reverse_path: reverse_path.to_string(),
             forward_paths: forward_paths.iter().map(|path| path.to_string()).collect(),
+            ..Envelope::default()
         },
         message: message.to_vec(),
     }
@@ -244,7 +252,7 @@ pub fn own_servers(
     }
 }
 
-/// Starts stage 9, where every client seems to be on another machine, and tests it.
+/// Starts the last stage, where every client seems to be on another machine, and tests it.
 pub fn from_another_machine(test: impl FnOnce(&Target)) {
     if program::chosen().is_some() {
         return skipped("no flag makes its client one on another machine");

@@ -288,11 +288,16 @@ impl Client {
         line
     }
 
-    /// Reads a line for each code, in this order.
+    /// Reads a reply for each code, in this order. It may have several lines.
     pub fn hears_codes(&mut self, codes: &[&str]) {
         for code in codes {
-            let line = self.hears();
-            assert!(line.starts_with(code), "expected {code}, heard {line:?}");
+            loop {
+                let line = self.hears();
+                assert!(line.starts_with(code), "expected {code}, heard {line:?}");
+                if line.as_bytes().get(3) != Some(&b'-') {
+                    break;
+                }
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::env;
 use std::fmt::Debug;
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::ops::RangeBounds;
@@ -12,19 +13,25 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use smtp_from_scratch::cli::STAGE_OF_MAILDIR;
+use smtp_from_scratch::cli::{STAGE_OF_EXTENSIONS, STAGE_OF_MAILDIR};
 use smtp_from_scratch::connection::{Connection, Converse};
 use smtp_from_scratch::mail::Mail;
 use smtp_from_scratch::server;
 use smtp_from_scratch::settings::Settings;
 use smtp_from_scratch::stages::STAGES;
+use smtp_from_scratch::users::{Login, Users};
 
+use super::animal::Ears;
 use super::maildir::{ScratchMaildir, StoredFile, as_in_a_file};
 use super::program::{self, Server, serving};
+use super::scratch::ScratchFolder;
 use super::zoo::{self, Mistake};
 use super::{by_default, is_built_to, skipped};
 
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The users of all tests with `--users`, as its file has them. Only these have a flag.
+pub const USERS: &str = "ada:s3cret\nbob:tr0ub4dor&3:\u{fc}\n";
 
 /// Names a server that listens.
 pub struct Target {
@@ -37,6 +44,8 @@ pub struct Target {
     pub texts_count: bool,
     /// The time to wait for a reply. A test that passes never waits so long.
     pub patience: Duration,
+    /// What an animal shows on its terminal.
+    pub shown: Option<Receiver<String>>,
     /// The program that serves here, until the test ends.
     process: Option<Server>,
     mails: Mails,
@@ -61,6 +70,7 @@ impl Target {
             command: String::new(),
             texts_count,
             patience: patience(),
+            shown: None,
             process: None,
             mails: Mails::Unknown,
         }
@@ -150,7 +160,10 @@ pub fn start(number: usize, adjust: impl FnOnce(&mut Settings)) -> Target {
 }
 
 fn start_program(path: &Path, number: usize, adjust: impl FnOnce(&mut Settings)) -> Target {
-    let flags = flags(adjust).expect("each setting has a flag");
+    let folder = ScratchFolder::new();
+    let users = folder.path().join("users");
+    let flags = flags(adjust, &users).expect("each setting has a flag");
+    write_users(&users, USERS);
     let mut command = serving(&["--quiet", "--stage", &number.to_string()]);
     command.args(&flags);
     let mails = if number >= STAGE_OF_MAILDIR {
@@ -174,13 +187,33 @@ fn start_program(path: &Path, number: usize, adjust: impl FnOnce(&mut Settings))
             .to_string(),
         texts_count: true,
         patience: PATIENCE,
+        shown: None,
         process: Some(server),
         mails,
     }
 }
 
+/// Writes a file for `--users`, which only its owner may read.
+pub fn write_users(file: &Path, users: &str) {
+    fs::write(file, users).expect("a file for the users");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+
+        let yours_alone = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(file, yours_alone).expect("it is ours");
+    }
+}
+
+/// Lets only [`USERS`] send mail.
+pub fn with_users(settings: &mut Settings) {
+    settings.login = Login::Users(Users::parse(USERS).expect("they are users"));
+}
+
 /// Returns the flags that make these settings, or `None` if one of the settings has no flag.
-fn flags(adjust: impl FnOnce(&mut Settings)) -> Option<Vec<String>> {
+///
+/// If they have users, these are [`USERS`], and `users` is the file with them.
+fn flags(adjust: impl FnOnce(&mut Settings), users: &Path) -> Option<Vec<String>> {
     let mut settings = Settings::default();
     adjust(&mut settings);
     if settings.inbox.is_some() || settings.maildir.is_some() {
@@ -223,17 +256,31 @@ fn flags(adjust: impl FnOnce(&mut Settings)) -> Option<Vec<String>> {
     for domain in settings.domains {
         flags.extend(["--domain".to_string(), domain]);
     }
+    for keyword in settings.without {
+        flags.extend(["--without".to_string(), keyword]);
+    }
+    let login = match settings.login {
+        Login::Nobody => None,
+        Login::Any => Some(["--login".to_string(), "any".to_string()]),
+        Login::Users(_) => Some(["--users".to_string(), users.display().to_string()]),
+    };
+    flags.extend(login.into_iter().flatten());
     Some(flags)
 }
 
-/// Starts stage 9, where every client seems to be on another machine.
+/// Starts the last stage, where every client seems to be on another machine.
+///
+/// Its texts don't count: they are those of its own chapter.
 pub fn start_for_other_machines() -> Target {
     fn from_another_machine(mut connection: Connection) -> io::Result<()> {
         // An address for documentation, which no machine has (RFC 5737).
         connection.peer.set_ip([192, 0, 2, 1].into());
-        (STAGES[8].converse)(connection)
+        (STAGES[STAGES.len() - 1].converse)(connection)
     }
-    start_behind(9, by_default, from_another_machine)
+    Target {
+        texts_count: false,
+        ..start_behind(STAGES.len(), by_default, from_another_machine)
+    }
 }
 
 /// Makes every attempt to store a mail fail, up to stage 7.
@@ -265,6 +312,7 @@ fn start_behind(number: usize, adjust: impl FnOnce(&mut Settings), converse: Con
         command: format!("cargo run -- --stage {number}"),
         texts_count: true,
         patience: PATIENCE,
+        shown: None,
         process: None,
         mails,
     }
@@ -274,7 +322,12 @@ fn start_behind(number: usize, adjust: impl FnOnce(&mut Settings), converse: Con
 pub fn start_animal(mistake: Mistake) -> Target {
     let (listener, address) = free_port();
     let (stored, mails) = channel();
-    thread::spawn(move || zoo::serve(&listener, mistake, &stored));
+    let (shows, shown) = channel();
+    let ears = Ears {
+        stored,
+        shown: shows,
+    };
+    thread::spawn(move || zoo::serve(&listener, mistake, &ears));
     Target {
         address,
         name: format!("the zoo's {mistake:?}"),
@@ -285,6 +338,7 @@ pub fn start_animal(mistake: Mistake) -> Target {
             Mistake::None | Mistake::NoneInEcho => PATIENCE,
             _ => Duration::from_secs(1),
         },
+        shown: Some(shown),
         process: None,
         mails: Mails::Sent(Mutex::new(mails)),
     }
@@ -315,34 +369,47 @@ pub fn with_animal(animal: Mistake, test: impl FnOnce()) {
     test();
 }
 
+/// Starts the animal, if the test is about one.
+pub fn animal() -> Option<Target> {
+    ANIMAL.get().map(start_animal)
+}
+
 /// Chooses the animal, the running server, or our stages in the range.
 pub fn targets(stages: &(impl RangeBounds<usize> + Debug)) -> Vec<Target> {
-    if let Some(animal) = ANIMAL.get() {
-        return vec![start_animal(animal)];
-    }
     if let Some(address) = external() {
         return vec![Target::running(address, false)];
     }
     started(stages, by_default)
 }
 
-/// Starts our stages in the range, with settings made by `adjust`.
+/// Starts our stages in the range, with settings made by `adjust`. The animal has its own settings.
 ///
 /// Of a program that can't be started so, it returns none, and reports the test as skipped.
+///
+/// From stage 10 on the replies to a client that has said EHLO have enhanced status codes, and EHLO's own
+/// has several lines. Chapter 10's tests look at them. In a test that begins with an earlier stage only
+/// the codes count there, as they do on another server.
 pub fn started(
     stages: &(impl RangeBounds<usize> + Debug),
     adjust: impl Fn(&mut Settings),
 ) -> Vec<Target> {
+    if let Some(animal) = animal() {
+        return vec![animal];
+    }
     let numbers = || (1..=STAGES.len()).filter(|number| stages.contains(number));
     let first = numbers().next();
     let first = first.unwrap_or_else(|| panic!("there is no stage in {stages:?}"));
     if !is_built_to(first) {
         return Vec::new();
     }
-    if program::chosen().is_some() && flags(&adjust).is_none() {
+    if program::chosen().is_some() && flags(&adjust, Path::new("users")).is_none() {
         skipped("it needs a setting that has no flag");
         return Vec::new();
     }
     let numbers = numbers().filter(|&number| number <= program::last_stage());
-    numbers.map(|number| start(number, &adjust)).collect()
+    let started = numbers.map(|number| Target {
+        texts_count: first >= STAGE_OF_EXTENSIONS || number < STAGE_OF_EXTENSIONS,
+        ..start(number, &adjust)
+    });
+    started.collect()
 }

@@ -533,7 +533,7 @@ pub struct Typed {
     pub faults: Vec<String>,
     /// The crate at each *What you see now*.
     pub seen: Vec<Moment>,
-    /// The crate before each conversation `wrong so-far`.
+    /// The crate before each conversation `smtp so-far` or `wrong so-far`.
     pub so_far: Vec<Moment>,
     /// The crate with each change to try.
     pub broken: Vec<Moment>,
@@ -559,11 +559,9 @@ pub fn type_page(page: &Page, start: &Crate) -> Typed {
     let marks = prose(&page.text).filter(|(_, line)| line.starts_with(SEEN));
     let mut events: Vec<(usize, Option<&Piece>)> =
         marks.map(|(number, _)| (number, None)).collect();
-    let naive = fences(&page.text);
-    let naive = naive
-        .iter()
-        .filter(|fence| (fence.kind, fence.info) == ("wrong", "so-far"));
-    events.extend(naive.map(|fence| (fence.start, None)));
+    let fences = fences(&page.text);
+    let so_far = fences.iter().filter(|fence| fence.is_so_far());
+    events.extend(so_far.map(|fence| (fence.start, None)));
     events.extend(pieces.iter().map(|piece| (piece.start, Some(piece))));
     events.sort_by_key(|(line, _)| *line);
     let lines: Vec<&str> = page.text.lines().collect();

@@ -194,7 +194,7 @@ pub fn usage() -> String {
     text += &usage_lines("-V, --version", "print the version");
     text += "\nstages:\n";
     for stage in STAGES {
-        text += &format!("  {} {:9} {}\n", stage.number, stage.name, stage.title);
+        text += &format!("  {:2} {:10} {}\n", stage.number, stage.name, stage.title);
     }
     text
 }
