@@ -61,8 +61,8 @@ fn start(mut request: Serve) -> Result<(TcpListener, Settings, &'static Stage), 
     let bound = TcpListener::bind(&request.listen)
         .and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = bound.map_err(|error| cannot_listen(&request.listen, &error))?;
-    open_maildir(&mut request)?;
     open_users(&mut request, address)?;
+    open_maildir(&mut request)?;
     warn_of_strangers(&mut request, address);
     let _ = io::stdout().write_all(hello(&request, address).as_bytes());
     for warning in &request.warnings {

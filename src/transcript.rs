@@ -166,14 +166,18 @@ impl Transcript {
 
 /// Says whether a line is an AUTH command, or a mistyped one.
 ///
-/// A stranger's line may have a bare CR or LF in it, and an AUTH after that.
+/// It may stand anywhere in the line: behind a bare CR or LF, what an arrow key has sent, or a command whose
+/// line end was forgotten.
 fn is_auth(line: &[u8]) -> bool {
+    let is_auth =
+        |word: &[u8]| word[..4].eq_ignore_ascii_case(b"AUTH") && b" \t".contains(&word[4]);
     let mut lines = line.split(|byte| matches!(byte, b'\r' | b'\n'));
-    lines.any(|line| {
-        let start = line.iter().position(u8::is_ascii_alphabetic);
-        let word = &line[start.unwrap_or(line.len())..];
-        word.len() >= 4 && word[..4].eq_ignore_ascii_case(b"AUTH")
-    })
+    line.windows(5).any(is_auth)
+        || lines.any(|line| {
+            let start = line.iter().position(u8::is_ascii_alphabetic);
+            let word = &line[start.unwrap_or(line.len())..];
+            word.len() >= 4 && word[..4].eq_ignore_ascii_case(b"AUTH")
+        })
 }
 
 /// Says whether the first word of a line is a known verb, in capitals or in small letters.
@@ -218,6 +222,9 @@ mod tests {
             "AUTHPLAIN x",
             "NOOP\nAUTH PLAIN x",
             "EHLO x\rAUTH PLAIN x",
+            "\x1b[AAUTH PLAIN x",
+            "EHLO client.exampleAUTH PLAIN x",
+            "NOOP auth login x",
         ] {
             assert_eq!(without_secrets(&[line]), ["AUTH ..."], "{line:?}");
         }

@@ -242,9 +242,12 @@ fn is_not_offered(line: &[u8]) -> bool {
     NOT_OFFERED.iter().any(is_same)
 }
 
-/// Says whether a character is printable ASCII, or beyond ASCII and no control character.
+/// Says whether a character is printable ASCII, or beyond ASCII and neither a control character nor a line
+/// end.
 fn is_printable(character: char) -> bool {
-    command::is_printable_ascii(character) || !character.is_ascii() && !character.is_control()
+    let is_line_end = matches!(character, '\u{2028}' | '\u{2029}');
+    let is_beyond = !character.is_ascii() && !character.is_control() && !is_line_end;
+    command::is_printable_ascii(character) || is_beyond
 }
 
 /// Returns the longest line of a command in octets, CRLF included.
@@ -552,6 +555,7 @@ mod tests {
         // A control character of ISO 8859, in UTF-8.
         assert_eq!(parsed("MAIL FROM:<a\u{9b}@b.c>"), Err(INVALID_CHARACTER));
         assert_eq!(parsed("MAIL FROM:<a\0@b.c>"), Err(INVALID_CHARACTER));
+        assert_eq!(parsed("MAIL FROM:<a\u{2028}@b.c>"), Err(INVALID_CHARACTER));
     }
 
     #[test]

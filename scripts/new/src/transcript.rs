@@ -85,12 +85,16 @@ impl Transcript {
 
 /// Says whether a line is an AUTH command, or a mistyped one.
 ///
-/// A stranger's line may have a bare CR or LF in it, and an AUTH after that.
+/// It may stand anywhere in the line: behind a bare CR or LF, what an arrow key has sent, or a command whose
+/// line end was forgotten.
 fn is_auth(line: &[u8]) -> bool {
+    let is_auth =
+        |word: &[u8]| word[..4].eq_ignore_ascii_case(b"AUTH") && b" \t".contains(&word[4]);
     let mut lines = line.split(|byte| matches!(byte, b'\r' | b'\n'));
-    lines.any(|line| {
-        let start = line.iter().position(u8::is_ascii_alphabetic);
-        let word = &line[start.unwrap_or(line.len())..];
-        word.len() >= 4 && word[..4].eq_ignore_ascii_case(b"AUTH")
-    })
+    line.windows(5).any(is_auth)
+        || lines.any(|line| {
+            let start = line.iter().position(u8::is_ascii_alphabetic);
+            let word = &line[start.unwrap_or(line.len())..];
+            word.len() >= 4 && word[..4].eq_ignore_ascii_case(b"AUTH")
+        })
 }
