@@ -399,7 +399,7 @@ fn with_path_status(
 }
 
 /// The status codes of replies (RFC 3463, section 3). Those to MAIL and RCPT may have another.
-static STATUS_CODES: &[(&str, Reply)] = &[
+const STATUS_CODES: &[(&str, Reply)] = &[
     ("2.0.0", reply::OK),
     ("2.0.0", HELP),
     // Other or undefined protocol status.

@@ -330,7 +330,7 @@ fn failed(session: &mut Session) -> Result<Reply, Failure> {
 }
 
 /// The status codes of this stage's replies (RFC 4954, sections 4 and 6).
-static STATUS_CODES: &[(&str, Reply)] = &[
+const STATUS_CODES: &[(&str, Reply)] = &[
     ("2.7.0", WELCOME),
     ("5.5.1", NEED_EHLO),
     ("5.5.1", LOGGED_IN_ALREADY),
