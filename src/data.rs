@@ -81,12 +81,13 @@ impl DataReader {
     pub fn read(&mut self, block: &[u8], content: &mut Vec<u8>) -> usize {
         let mut at = 0;
         while at < block.len() && self.state != State::End {
-            if self.state == State::Text {
-                // Within a line nothing can happen before the line end.
-                let text = &block[at..];
-                let length = find(self.first_of_line_end(), text);
-                content.extend_from_slice(&text[..length]);
-                at += length;
+            if matches!(self.state, State::LineStart | State::Text | State::Cr) {
+                // Only a dot means anything: lines without one are content, line ends and all.
+                let lines = &block[at..];
+                let lines = &lines[..find(b'.', lines)];
+                content.extend_from_slice(lines);
+                self.state = self.after(lines);
+                at += lines.len();
                 if at == block.len() {
                     break;
                 }
@@ -122,11 +123,14 @@ impl DataReader {
         content.push(byte);
     }
 
-    /// Returns the byte with which a line end begins.
-    fn first_of_line_end(&self) -> u8 {
-        match self.line_end {
-            LineEnd::CrLf => b'\r',
-            LineEnd::Lf => b'\n',
+    /// Returns the state after bytes without a dot.
+    fn after(&self, lines: &[u8]) -> State {
+        match (lines, self.line_end) {
+            ([], _) => self.state,
+            ([.., b'\r'], _) => State::Cr,
+            ([.., b'\r', b'\n'], _) | ([.., b'\n'], LineEnd::Lf) => State::LineStart,
+            ([b'\n'], LineEnd::CrLf) if self.state == State::Cr => State::LineStart,
+            _ => State::Text,
         }
     }
 

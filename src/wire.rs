@@ -136,7 +136,7 @@ impl Wire {
     /// Returns the bytes that are received and not yet consumed.
     ///
     /// It waits until there are some. None at all means that the client has closed its side.
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+    pub fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.fill(COMMAND_BUFFER)
     }
 
