@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Plays a chapter's conversation through netcat, at a pace that you can read.
 #
-#   scripts/talk.sh [STAGE]     STAGE is 1 to 11, or the last one if it isn't given
+#   scripts/talk.sh [STAGE]     STAGE is 1 to 12, or the last one if it isn't given
 #
 # It starts the stage's server on a free port, and stops it afterwards. The conversation is the one in the module
 # documentation in src/stages/. The client's lines go through a plain `nc HOST PORT`, with whichever netcat is

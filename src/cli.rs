@@ -19,6 +19,9 @@ use crate::users::Login;
 /// that needs no privilege.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:2525";
 
+/// In place of an address: the listening socket is standard input (chapter 12).
+pub const LISTEN_STDIN: &str = "stdin";
+
 /// The Maildir unless the user chooses another.
 pub const DEFAULT_MAILDIR: &str = "mail";
 
@@ -33,6 +36,9 @@ pub const STAGE_OF_EXTENSIONS: usize = 10;
 
 /// The stage from which on clients may log in.
 pub const STAGE_OF_AUTH: usize = 11;
+
+/// The stage from which on a proxy may say who the client is.
+pub const STAGE_OF_PROXY: usize = 12;
 
 /// A request to the program, as the arguments make it.
 #[derive(Debug)]
@@ -87,7 +93,8 @@ const FLAGS: &[Flag] = &[
         name: "--listen",
         value: Some("ADDRESS:PORT"),
         from_stage: 1,
-        help: "where to listen; port 0 takes a free one",
+        help: "where to listen; port 0 takes a free one, and the word stdin takes a listening socket from \
+               systemd",
         default: || DEFAULT_LISTEN.to_string(),
         set: |serve, value| listen_address(value).map(|value| serve.listen = value),
     },
@@ -231,6 +238,17 @@ const FLAGS: &[Flag] = &[
         default: String::new,
         set: |serve, _| {
             serve.tls_in_front = true;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "--proxy",
+        value: None,
+        from_stage: STAGE_OF_PROXY,
+        help: "clients come through a proxy, which says in a PROXY header (version 1) who each is",
+        default: String::new,
+        set: |serve, _| {
+            serve.settings.proxy = true;
             Ok(())
         },
     },
@@ -400,6 +418,7 @@ fn usage_lines(name: &str, description: &str) -> String {
 
 fn listen_address(text: &str) -> Result<String, String> {
     match text.rsplit_once(':') {
+        None if text == LISTEN_STDIN => Ok(text.to_string()),
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
             Ok(text.to_string())
         }

@@ -18,6 +18,7 @@
 //! | [9 limits](stages::stage09_limits) | [9](../../../docs/09-limits.md) | strangers: timeouts, too many clients, whose mail | [`patience`], [`places`] |
 //! | [10 extensions](stages::stage10_extensions) | [10](../../../docs/10-extensions.md) | EHLO's keywords: sizes, status codes, addresses in UTF-8; VRFY, HELP | |
 //! | [11 auth](stages::stage11_auth) | [11](../../../docs/11-auth.md) | AUTH: a name and a password | [`base64`], [`users`] |
+//! | [12 proxy](stages::stage12_proxy) | [12](../../../docs/12-proxy.md) | a proxy says who the client is; a socket from systemd | [`proxy`] |
 //!
 //! Stages 1 and 2 are functions of their own. From stage 3 up there is one conversation loop,
 //! [`talk`](stages::stage03_commands::talk), and each stage is a function `answer(session, command)`.
@@ -51,6 +52,7 @@ pub mod parameter;
 pub mod path;
 pub mod patience;
 pub mod places;
+pub mod proxy;
 pub mod reply;
 pub mod server;
 pub mod session;

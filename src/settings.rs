@@ -47,6 +47,8 @@ pub struct Settings {
     pub without: Vec<String>,
     /// Who may log in (chapter 11).
     pub login: Login,
+    /// Whether a proxy says who each client is (chapter 12).
+    pub proxy: bool,
 }
 
 impl Default for Settings {
@@ -65,6 +67,7 @@ impl Default for Settings {
             domains: Vec::new(),
             without: Vec::new(),
             login: Login::Nobody,
+            proxy: false,
         }
     }
 }

@@ -2,11 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{self, Request, STAGE_OF_AUTH, STAGE_OF_LIMITS, STAGE_OF_MAILDIR, Serve};
+use crate::cli::{
+    self, LISTEN_STDIN, Request, STAGE_OF_AUTH, STAGE_OF_LIMITS, STAGE_OF_MAILDIR, STAGE_OF_PROXY,
+    Serve,
+};
 use crate::machine;
 use crate::maildir::Maildir;
 use crate::server;
@@ -58,8 +61,8 @@ fn print(text: &str) -> ExitCode {
 fn start(mut request: Serve) -> Result<(TcpListener, Settings, &'static Stage), String> {
     start_log();
     limit_connections(&mut request, machine::most_connections())?;
-    let bound = TcpListener::bind(&request.listen)
-        .and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let bound =
+        listener(&request.listen).and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = bound.map_err(|error| cannot_listen(&request.listen, &error))?;
     open_users(&mut request, address)?;
     open_maildir(&mut request)?;
@@ -98,12 +101,46 @@ fn hello(request: &Serve, address: SocketAddr) -> String {
     if takes_any_login(request) {
         text += "clients may log in, with any name and any password (--login any)\n";
     }
+    if has_proxy(request) {
+        text += "each client begins with a PROXY header, or is closed (--proxy)\n";
+    }
     text
+}
+
+/// Binds the address, or takes the socket that is there.
+fn listener(listen: &str) -> io::Result<TcpListener> {
+    match listen {
+        LISTEN_STDIN => listener_at_stdin(),
+        address => TcpListener::bind(address),
+    }
+}
+
+/// Takes the listening socket that is standard input.
+#[cfg(unix)]
+fn listener_at_stdin() -> io::Result<TcpListener> {
+    use std::os::fd::AsFd;
+
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    if TcpStream::from(socket.try_clone()?).peer_addr().is_ok() {
+        return Err(io::Error::other("it is the connection of one client"));
+    }
+    let listener = TcpListener::from(socket);
+    listener.set_nonblocking(false)?;
+    Ok(listener)
+}
+
+/// Refuses: elsewhere, standard input is no socket.
+#[cfg(not(unix))]
+fn listener_at_stdin() -> io::Result<TcpListener> {
+    Err(io::Error::from(ErrorKind::Unsupported))
 }
 
 /// Says what is wrong and what to do.
 fn cannot_listen(listen: &str, error: &io::Error) -> String {
     let what_to_do = match error.kind() {
+        _ if listen == LISTEN_STDIN => {
+            "Standard input must be a listening socket. systemd hands one over, with StandardInput=socket and Accept=no"
+        }
         ErrorKind::AddrInUse => {
             "Another server has this port. Stop it, or choose another port, such as --listen 127.0.0.1:2526 (with cargo: cargo run -- --listen 127.0.0.1:2526)"
         }
@@ -201,9 +238,10 @@ fn open_users(request: &mut Serve, address: SocketAddr) -> Result<(), String> {
         return Ok(());
     }
     let Some(file) = &request.users else {
-        if takes_any_login(request) && others_reach(address) {
+        if takes_any_login(request) && others_reach(request, address) {
+            let reached = reached(request, address);
             request.warnings.push(format!(
-                "anyone who reaches {address} may log in, with any name and any password (--login any)"
+                "anyone who reaches {reached} may log in, with any name and any password (--login any)"
             ));
         }
         return Ok(());
@@ -213,7 +251,7 @@ fn open_users(request: &mut Serve, address: SocketAddr) -> Result<(), String> {
     if !stage11_auth::is_offered(&request.settings) {
         let warning = "AUTH is left out, so nobody can send mail (--without and --users)";
         request.warnings.push(warning.to_string());
-    } else if others_reach(address) && !request.tls_in_front {
+    } else if others_reach(request, address) && !request.tls_in_front {
         request.settings.without.push("AUTH".to_string());
         request.warnings.push(format!(
             "AUTH is not offered, so nobody can send mail: passwords would cross the network to {address} in the \
@@ -230,18 +268,32 @@ fn takes_any_login(request: &Serve) -> bool {
     is_offered && matches!(settings.login, Login::Any)
 }
 
-/// Says whether other machines can reach an address.
-fn others_reach(address: SocketAddr) -> bool {
-    !address.ip().to_canonical().is_loopback()
+/// Says whether other machines can reach an address, themselves or through a proxy.
+fn others_reach(request: &Serve, address: SocketAddr) -> bool {
+    has_proxy(request) || !address.ip().to_canonical().is_loopback()
+}
+
+/// Says whether clients come through a proxy.
+fn has_proxy(request: &Serve) -> bool {
+    request.settings.proxy && request.stage.number >= STAGE_OF_PROXY
+}
+
+/// Names what others reach: the address, or the proxy in front of it.
+fn reached(request: &Serve, address: SocketAddr) -> String {
+    match has_proxy(request) {
+        true => format!("the proxy in front of {address}"),
+        false => address.to_string(),
+    }
 }
 
 /// Warns of an address that others reach, where mail for every domain is accepted.
 fn warn_of_strangers(request: &mut Serve, address: SocketAddr) {
     let accepts_all = request.settings.domains.is_empty() || request.stage.number < STAGE_OF_LIMITS;
     let from_anyone = !request.settings.login.is_needed();
-    if from_anyone && accepts_all && others_reach(address) {
+    if from_anyone && accepts_all && others_reach(request, address) {
+        let reached = reached(request, address);
         request.warnings.push(format!(
-            "anyone who reaches {address} may send mail here, for any recipient. \
+            "anyone who reaches {reached} may send mail here, for any recipient. \
              To accept mail for your own domain only, from stage {STAGE_OF_LIMITS} on: --domain example.com"
         ));
     }

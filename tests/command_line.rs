@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use support::maildir::names;
 use support::program::{Client, Server, program, serving, serving_within, spawn};
@@ -117,7 +117,7 @@ fn the_conversation_is_shown_in_the_notation_and_numbered() {
     assert!(
         shown
             .iter()
-            .any(|line| line.starts_with("stage 11 (auth): "))
+            .any(|line| line.starts_with("stage 12 (proxy): "))
     );
     let peerless: Vec<&str> = shown
         .iter()
@@ -400,6 +400,7 @@ fn help_and_version_are_printed_with_exit_code_0() {
         "--login",
         "--users",
         "--tls-in-front",
+        "--proxy",
     ] {
         assert!(shown.contains(word), "{word}");
     }
@@ -428,7 +429,7 @@ fn invalid_arguments_are_named_with_exit_code_2() {
         (&["--stage"], "--stage needs a value"),
         (
             &["--stage", "0"],
-            "--stage takes a number from 1 to 11 or a name",
+            "--stage takes a number from 1 to 12 or a name",
         ),
         (&["--stage", "quitt"], "not \"quitt\""),
         (
@@ -440,6 +441,8 @@ fn invalid_arguments_are_named_with_exit_code_2() {
             "--listen takes ADDRESS:PORT",
         ),
         (&["--listen="], "--listen takes ADDRESS:PORT"),
+        (&["--listen", "Stdin"], "--listen takes ADDRESS:PORT"),
+        (&["--listen", "stdin:"], "--listen takes ADDRESS:PORT"),
         (
             &["--hostname", "a b"],
             "--hostname takes a domain or an address literal",
@@ -492,6 +495,7 @@ fn invalid_arguments_are_named_with_exit_code_2() {
         ),
         (&["--users="], "--users takes a file"),
         (&["--tls-in-front=yes"], "--tls-in-front takes no value"),
+        (&["--proxy=yes"], "--proxy takes no value"),
         (
             &["--login", "any", "--users", "x"],
             "--login any and --users contradict each other",
@@ -611,6 +615,7 @@ fn a_flag_without_effect_in_a_stage_is_reported() {
             &["--without", "--users", "--tls-in-front"],
         ),
         ("10", &["--login=any", "--without=auth"], &["--login"]),
+        ("11", &["--proxy"], &["--proxy"]),
     ] {
         let server = Server::start(&[&["--quiet", "--stage", stage], flags].concat());
         for flag in warned {
@@ -700,7 +705,7 @@ fn a_message_far_over_the_limit_takes_no_memory() {
 #[test]
 fn lines_after_a_refused_auth_are_not_shown() {
     // Some devices never read the reply, and send name and password all the same.
-    for stage in ["1", "2", "3", "9", "10", "11"] {
+    for stage in ["1", "2", "3", "9", "10", "11", "12"] {
         for auth in ["AUTH LOGIN", "AUTH PLAIN", "AUTH LOGIN dXNlcg=="] {
             let server = Server::start(&["--stage", stage]);
             let client = server.connect();
@@ -853,10 +858,20 @@ fn an_unusable_file_of_users_is_reported_in_one_line_with_exit_code_1() {
 
 /// Starts the program with a file of users, which it refuses. Returns what it prints.
 fn refuses_users(folder: &ScratchFolder, file: &Path) -> String {
-    let mut child = program()
+    let mut command = program();
+    command
         .current_dir(folder.path())
         .args(["--listen", "127.0.0.1:0", "--users"])
-        .arg(file)
+        .arg(file);
+    let shown = cannot_start(command);
+    let start = format!("error: the file {file:?} ");
+    assert!(shown.starts_with(&start), "{shown}");
+    shown
+}
+
+/// Runs the program, which ends with exit code 1. Returns the line that it prints.
+fn cannot_start(mut command: Command) -> String {
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -872,8 +887,6 @@ fn refuses_users(folder: &ScratchFolder, file: &Path) -> String {
     assert_eq!(first, "", "the server starts");
     let shown = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{shown}");
-    let start = format!("error: the file {file:?} ");
-    assert!(shown.starts_with(&start), "{shown}");
     assert_eq!(shown.lines().count(), 1, "{shown}");
     shown
 }
@@ -952,4 +965,176 @@ fn the_start_of_a_long_command_is_shown() {
     let shown = server.lines_until(&["S: 500"]);
     let cut = format!("[1] C: NOOP {}...", "x".repeat(507));
     assert!(shown.contains(&cut), "{shown:?}");
+}
+
+#[test]
+fn behind_a_proxy_others_reach_the_address_of_this_machine() {
+    let server = Server::start(&["--quiet", "--proxy"]);
+    let warning = server.next_line();
+    assert!(
+        warning.starts_with("warning: anyone who reaches the proxy in front of 127.0.0.1:")
+            && warning.contains("--domain"),
+        "{warning}"
+    );
+    let server = Server::start(&["--quiet", "--proxy", "--login=any", "--domain=example.com"]);
+    let warning = server.next_line();
+    assert!(
+        warning.starts_with("warning: anyone who reaches the proxy in front of 127.0.0.1:")
+            && warning.contains("(--login any)"),
+        "{warning}"
+    );
+    says_nothing_more(server);
+    says_nothing_more(Server::start(&[
+        "--quiet",
+        "--proxy",
+        "--domain=example.com",
+    ]));
+
+    let announced = "each client begins with a PROXY header, or is closed (--proxy)";
+    let server = Server::start(&["--proxy"]);
+    server.lines_until(&[announced]);
+
+    // An earlier stage has no proxy.
+    let server = Server::start(&["--quiet", "--proxy", "--stage=11"]);
+    let warning = server.next_line();
+    assert!(
+        warning.starts_with("warning: --proxy means nothing to stage 11"),
+        "{warning}"
+    );
+    says_nothing_more(server);
+    let server = Server::start(&["--proxy", "--stage=11"]);
+    server.talk(b"QUIT\r\n");
+    let shown = server.lines_until(&["closes the connection}"]);
+    assert!(!shown.iter().any(|line| line == announced), "{shown:?}");
+}
+
+#[test]
+fn behind_a_proxy_passwords_are_taken_if_tls_is_in_front() {
+    let through_the_proxy = |server: &Server| {
+        let mut client = server.connect();
+        client.says(b"PROXY TCP4 127.0.0.1 127.0.0.1 1 1\r\nEHLO c\r\n");
+        client.hears_codes(&["220", "250"]);
+        client.says(b"AUTH PLAIN AGFkYQBzM2NyZXQ=\r\nMAIL FROM:<a@b.c>\r\n");
+        client
+    };
+    let server = start_with_users("ada:s3cret\n", &["--quiet", "--proxy"]);
+    let warning = server.next_line();
+    assert!(
+        warning.starts_with("warning: AUTH is not offered, so nobody can send mail: ")
+            && warning.contains("the network to 127.0.0.1:")
+            && warning.ends_with("say --tls-in-front"),
+        "{warning}"
+    );
+    through_the_proxy(&server).hears_codes(&["502", "530"]);
+    says_nothing_more(server);
+
+    let server = start_with_users("ada:s3cret\n", &["--quiet", "--proxy", "--tls-in-front"]);
+    through_the_proxy(&server).hears_codes(&["235", "250"]);
+    says_nothing_more(server);
+}
+
+/// Ends a server, which has printed nothing since its last line was read.
+fn says_nothing_more(mut server: Server) {
+    // The warnings come before the first client.
+    server.talk(b"QUIT\r\n");
+    server.child.kill().unwrap();
+    assert_eq!(server.printed.iter().collect::<Vec<_>>(), [""; 0]);
+}
+
+/// Runs the program as a server whose standard input is `socket`.
+#[cfg(unix)]
+fn serving_at_stdin(socket: impl Into<std::os::fd::OwnedFd>, arguments: &[&str]) -> Command {
+    let mut command = serving(&[&["--listen", "stdin"], arguments].concat());
+    command.stdin(Stdio::from(socket.into()));
+    command
+}
+
+#[cfg(unix)]
+#[test]
+fn a_listening_socket_at_standard_input_is_served() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // systemd's own sockets don't block. Here one that doesn't would spin, and complain.
+    listener.set_nonblocking(true).unwrap();
+    let server = Server::spawned(serving_at_stdin(listener, &["--quiet"]));
+    assert_eq!(server.address, address);
+    Client::greeted(&address).sends_a_mail("250");
+    assert_eq!(names(&server.folder.path().join("mail/new")).len(), 1);
+    says_nothing_more(server);
+
+    // The address of the socket tells who reaches it.
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let server = Server::spawned(serving_at_stdin(listener, &["--quiet"]));
+    server.lines_until(&["warning: anyone who reaches 0.0.0.0:"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_client_that_connects_between_two_servers_of_a_socket_is_served_by_the_second() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let start = || {
+        let socket = listener.try_clone().unwrap();
+        Server::spawned(serving_at_stdin(socket, &["--quiet"]))
+    };
+    let mut first = start();
+    Client::greeted(&first.address).sends_a_mail("250");
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    // Nobody serves now, and nobody is refused.
+    let waiting: Vec<Client> = (0..20)
+        .map(|_| {
+            let client = Client::connected(&first.address);
+            client.says(b"EHLO c\r\n");
+            client
+        })
+        .collect();
+    let second = start();
+    assert_eq!(second.address, first.address);
+    for mut client in waiting {
+        client.hears_codes(&["220", "250"]);
+        client.sends_a_mail("250");
+    }
+    assert_eq!(names(&second.folder.path().join("mail/new")).len(), 20);
+}
+
+#[cfg(unix)]
+#[test]
+fn standard_input_that_is_no_listening_socket_is_reported_with_exit_code_1() {
+    use std::net::TcpStream;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixListener;
+
+    let folder = ScratchFolder::new();
+    let file = folder.path().join("file");
+    fs::write(&file, "no socket").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    let local = UnixListener::bind(folder.path().join("socket")).unwrap();
+    for (input, what) in [
+        (OwnedFd::from(fs::File::open(&file).unwrap()), "a file"),
+        (
+            fs::File::open("/dev/null").unwrap().into(),
+            "nothing at all",
+        ),
+        (client.into(), "a connection that we have made"),
+        (accepted.into(), "a connection, as inetd hands it over"),
+        (local.into(), "a socket that has no port"),
+    ] {
+        let mut command = serving_at_stdin(input, &[]);
+        command.current_dir(folder.path());
+        let shown = cannot_start(command);
+        assert!(
+            shown.starts_with("error: cannot listen on stdin: ")
+                && shown.contains("must be a listening socket"),
+            "{what}: {shown}"
+        );
+        let is_connection = what.starts_with("a connection");
+        assert_eq!(
+            shown.contains("it is the connection of one client"),
+            is_connection,
+            "{what}: {shown}"
+        );
+    }
+    assert_eq!(names(folder.path()), ["file", "socket"], "and no Maildir");
 }

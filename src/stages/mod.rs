@@ -13,6 +13,7 @@ pub mod stage08_maildir;
 pub mod stage09_limits;
 pub mod stage10_extensions;
 pub mod stage11_auth;
+pub mod stage12_proxy;
 
 /// One chapter's server.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +95,12 @@ pub const STAGES: &[Stage] = &[
         name: "auth",
         title: "AUTH: who is at the door",
         converse: |connection| stage09_limits::converse(connection, stage11_auth::answer),
+    },
+    Stage {
+        number: 12,
+        name: "proxy",
+        title: "behind a proxy: who the client really is",
+        converse: |connection| stage12_proxy::converse(connection, stage11_auth::answer),
     },
 ];
 

@@ -94,7 +94,14 @@ pub const NOT_OUR_DOMAIN: Reply =
 /// # Errors
 /// The connection broke.
 pub fn converse(connection: Connection, answer: Answer) -> io::Result<()> {
-    let mut session = Session::new(connection);
+    hold(&mut Session::new(connection), answer)
+}
+
+/// Holds the conversation of a session that has just begun.
+///
+/// # Errors
+/// The connection broke.
+pub fn hold(session: &mut Session, answer: Answer) -> io::Result<()> {
     session.wire.patience().limit(session.settings.timeout)?;
     // A plain netcat ends its lines in LF. On this machine it is nearly always a person or an
     // application; a relay that is here ends its DATA in CR LF.
@@ -103,7 +110,7 @@ pub fn converse(connection: Connection, answer: Answer) -> io::Result<()> {
         let transcript = session.wire.transcript();
         transcript.narrate(format_args!("only CR LF ends a line of this client"));
     }
-    match stage03_commands::talk(&mut session, answer, exchange_within_limits) {
+    match stage03_commands::talk(session, answer, exchange_within_limits) {
         // A client that doesn't fetch its replies is another error: there is no use in one more.
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             session.wire.transcript().narrate(format_args!("{error}"));

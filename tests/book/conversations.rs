@@ -9,7 +9,7 @@ use crate::support::player::{SPLITS, Split, play};
 use crate::support::target::{Target, start};
 
 /// The flags that change the server of a conversation.
-const FLAGS: [&str; 7] = [
+const FLAGS: [&str; 8] = [
     "--hostname",
     "--max-size",
     "--max-recipients",
@@ -17,6 +17,7 @@ const FLAGS: [&str; 7] = [
     "--timeout",
     "--without",
     "--login",
+    "--proxy",
 ];
 
 /// A conversation on a page.

@@ -265,6 +265,7 @@ fn flags(adjust: impl FnOnce(&mut Settings), users: &Path) -> Option<Vec<String>
         Login::Users(_) => Some(["--users".to_string(), users.display().to_string()]),
     };
     flags.extend(login.into_iter().flatten());
+    flags.extend(settings.proxy.then(|| "--proxy".to_string()));
     Some(flags)
 }
 
