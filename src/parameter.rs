@@ -35,17 +35,28 @@ pub fn parameters(text: &str) -> impl Iterator<Item = Result<Parameter<'_>, Repl
         .map(parameter)
 }
 
+/// Has each parameter in `text` read by `read_one`.
+///
+/// # Errors
+/// 501: not a parameter by the grammar, wherever it stands. Otherwise the first refusal of `read_one`.
+pub fn read_each(
+    text: &str,
+    mut read_one: impl FnMut(&Parameter) -> Result<(), Reply>,
+) -> Result<(), Reply> {
+    let mut read = Ok(());
+    for parameter in parameters(text) {
+        let parameter = parameter?;
+        read = read.and_then(|()| read_one(&parameter));
+    }
+    read
+}
+
 /// Refuses every parameter: EHLO offers none (4.1.1.2, 4.1.1.3).
 ///
 /// # Errors
 /// 501: not a parameter by the grammar. 555: a parameter, of an extension that we don't have.
 pub fn none_offered(text: &str) -> Result<(), Reply> {
-    let mut unknown = Ok(());
-    for parameter in parameters(text) {
-        parameter?;
-        unknown = Err(UNKNOWN_PARAMETER);
-    }
-    unknown
+    read_each(text, |_| Err(UNKNOWN_PARAMETER))
 }
 
 /// `esmtp-param = esmtp-keyword ["=" esmtp-value]`

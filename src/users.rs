@@ -1,5 +1,6 @@
 //! Names and passwords, and who may log in with them (chapter 11).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::hint;
@@ -39,7 +40,7 @@ impl Login {
 }
 
 /// Users, each a name and a password.
-pub struct Users(Vec<(String, String)>);
+pub struct Users(BTreeMap<String, String>);
 
 impl Users {
     /// Reads the users of a file, which has a line `name:password` for each.
@@ -77,19 +78,19 @@ impl Users {
     /// # Errors
     /// Which line is wrong, by its number.
     pub fn parse(text: &str) -> Result<Users, String> {
-        let mut users: Vec<(String, String)> = Vec::new();
+        let mut users = BTreeMap::new();
         for (number, line) in (1..).zip(text.lines()) {
             if line.is_empty() {
                 continue;
             }
             match line.split_once(':') {
                 Some((name, password)) if is_name(name) && !password.is_empty() => {
-                    if users.iter().any(|(other, _)| other == name) {
+                    let earlier = users.insert(name.to_string(), password.to_string());
+                    if earlier.is_some() {
                         return Err(format!(
                             "names a user twice, the second time in line {number}"
                         ));
                     }
-                    users.push((name.to_string(), password.to_string()));
                 }
                 _ => return Err(format!("has a line {number} that isn't name:password")),
             }

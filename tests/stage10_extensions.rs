@@ -11,21 +11,11 @@ use support::conversation::Conversation;
 use support::player::Split;
 use support::preamble::{MAIL_TO_BOB, begun, greeted, within_data};
 use support::program::{Client, serving, serving_within};
-use support::target::Target;
 use support::zoo::{Mistake, catches};
 use support::{
-    by_default, documented_conversation, mail, ours_plays, own_program, own_server, own_servers,
+    by_default, documented_conversation, mail, ours_plays, own_program, own_server, played_once,
     plays, plays_in, plays_with, stores, stores_with, to_bob,
 };
-
-/// Plays a conversation against each stage from 10 on, line by line, followed by `then`.
-fn played_once(adjust: impl Fn(&mut Settings), text: &str, then: impl Fn(&Target)) {
-    let conversation = Conversation::parse(text);
-    own_servers(10.., adjust, |server| {
-        plays_in(server, &conversation, Split::LineByLine);
-        then(server);
-    });
-}
 
 fn at_most_1000_octets(settings: &mut Settings) {
     settings.max_size = 1000;
@@ -346,6 +336,7 @@ fn the_trace_header_of_a_mail_with_smtputf8_is_utf_8_and_says_so() {
         ),
     ] {
         played_once(
+            10..,
             by_default,
             &greeted(&format!(
                 "{{{why}}}\nC: MAIL FROM:<{sender}> smtputf8\nS: 250 ...\nC: RCPT TO:<{recipient}>\n\
@@ -371,6 +362,7 @@ fn the_trace_header_of_a_mail_with_smtputf8_is_utf_8_and_says_so() {
 #[test]
 fn smtputf8_holds_for_one_mail() {
     played_once(
+        10..,
         by_default,
         &greeted(&format!(
             "
@@ -642,6 +634,7 @@ fn a_refused_message_has_a_status_code() {
     let field = format!("C: X: {}\n", "x".repeat(900));
     let header = field.repeat(1200);
     played_once(
+        10..,
         by_default,
         &within_data(&format!("{header}C: .\nS: 552 5.3.4 Too much header")),
         |_| (),
@@ -698,6 +691,7 @@ fn the_last_words_have_a_status_code() {
         ),
     );
     played_once(
+        10..,
         |settings| settings.timeout = Duration::from_millis(300),
         &greeted(
             "

@@ -8,30 +8,19 @@ use smtp_from_scratch::base64::encode;
 use smtp_from_scratch::settings::Settings;
 use smtp_from_scratch::stages::stage11_auth::PAUSE;
 use smtp_from_scratch::users::Login;
-use support::conversation::Conversation;
-use support::player::Split;
 use support::preamble::{MAIL_TO_BOB, greeted};
 use support::program::{Client, serving};
 use support::scratch::ScratchFolder;
-use support::target::{Target, with_users, write_users};
+use support::target::{with_users, write_users};
 use support::zoo::{Mistake, catches};
 use support::{
-    by_default, documented_conversation, own_program, own_server, own_servers, plays_in,
-    plays_with, secrets, target,
+    by_default, documented_conversation, own_program, own_server, played_once, plays_with, secrets,
+    target,
 };
 
 /// Lets everybody log in.
 fn with_any_login(settings: &mut Settings) {
     settings.login = Login::Any;
-}
-
-/// Plays a conversation once, line by line, followed by `then`: a wrong login takes a second.
-fn played_once(adjust: impl Fn(&mut Settings), text: &str, then: impl Fn(&Target)) {
-    let conversation = Conversation::parse(text);
-    own_servers(11.., adjust, |server| {
-        plays_in(server, &conversation, Split::LineByLine);
-        then(server);
-    });
 }
 
 /// Makes the response of PLAIN.
@@ -380,6 +369,7 @@ fn a_response_of_plain_without_three_parts_is_refused_with_501() {
 fn the_identity_of_plain_is_not_the_name() {
     let no_name = plain("ada", "", "s3cret");
     played_once(
+        11..,
         with_users,
         &greeted(&format!(
             "
@@ -407,6 +397,7 @@ fn a_wrong_name_and_a_wrong_password_are_answered_alike() {
     let wrong_name = plain("", "eve", "s3cret");
     let refused = "S: 535 5.7.8 The name or the password is wrong";
     played_once(
+        11..,
         with_users,
         &greeted(&format!(
             "
@@ -467,6 +458,7 @@ fn three_failed_logins_are_followed_by_421() {
     let guess = format!("AUTH PLAIN {}", plain("", "ada", "guess"));
     let began = Instant::now();
     played_once(
+        11..,
         with_users,
         &greeted(&format!(
             r#"
@@ -675,7 +667,7 @@ fn received_says_that_the_client_had_logged_in() {
         ),
     ] {
         let text = greeted(&format!("{lines}C: .\nS: 250 ..."));
-        played_once(with_any_login, &text, |server| {
+        played_once(11.., with_any_login, &text, |server| {
             let received = server.maildir().take()[0].parts().0.pop().unwrap();
             assert!(received.contains(protocol), "{received}");
             assert!(
@@ -870,6 +862,7 @@ fn a_client_may_leave_within_its_login() {
 #[test]
 fn a_silent_client_within_its_login_is_answered_with_421() {
     played_once(
+        11..,
         |settings| {
             settings.login = Login::Any;
             settings.timeout = Duration::from_millis(300);
@@ -971,7 +964,7 @@ fn without_status_codes_a_login_has_none() {
 fn a_login_for_somebody_else_is_refused_and_counts_as_several_errors() {
     let mistakes = "C: HULLO\nS: 500 ...\n".repeat(13);
     let other = plain("bob", "ada", "s3cret");
-    played_once(
+    played_once(11..,
         with_any_login,
         &greeted(&format!(
             "

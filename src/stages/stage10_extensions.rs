@@ -55,7 +55,7 @@
 
 use crate::command::{self, Command, INVALID_CHARACTER, LINE_TOO_LONG, Parse, UNRECOGNIZED, Verb};
 use crate::mail::Envelope;
-use crate::parameter::{NOT_A_PARAMETER, Parameter, UNKNOWN_PARAMETER, parameters};
+use crate::parameter::{self, NOT_A_PARAMETER, Parameter, UNKNOWN_PARAMETER};
 use crate::path::{NOT_A_PATH, PATH_TOO_LONG, Path};
 use crate::reply::{self, Failure, NO_ARGUMENT_TAKEN, Reply};
 use crate::session::Session;
@@ -316,19 +316,14 @@ pub type AcceptOne = fn(&Settings, &mut Envelope, &Parameter) -> Result<(), Repl
 ///
 /// # Errors
 /// 501: not a parameter by the grammar, wherever it stands. Otherwise the refusal of the first that
-/// is wrong. 553: a sender in UTF-8, without SMTPUTF8.
+/// is wrong. 550: a sender in UTF-8, without SMTPUTF8.
 pub fn accept_each(
     settings: &Settings,
     envelope: &mut Envelope,
     text: &str,
     accept_one: AcceptOne,
 ) -> Result<(), Reply> {
-    let mut accepted = Ok(());
-    for parameter in parameters(text) {
-        let parameter = parameter?;
-        accepted = accepted.and_then(|()| accept_one(settings, envelope, &parameter));
-    }
-    accepted?;
+    parameter::read_each(text, |parameter| accept_one(settings, envelope, parameter))?;
     if !envelope.reverse_path.is_ascii() && !envelope.smtputf8 {
         return Err(SENDER_NEEDS_SMTPUTF8);
     }

@@ -97,6 +97,23 @@ pub fn plays_with(
     }
 }
 
+/// Plays a conversation against our stages once, line by line, followed by `then`.
+///
+/// The settings are made by `adjust`.
+#[track_caller]
+pub fn played_once(
+    stages: impl RangeBounds<usize> + Debug,
+    adjust: impl Fn(&mut Settings),
+    text: &str,
+    then: impl Fn(&Target),
+) {
+    let conversation = Conversation::parse(text);
+    own_servers(stages, adjust, |server| {
+        plays_in(server, &conversation, Split::LineByLine);
+        then(server);
+    });
+}
+
 /// Plays a conversation that asks for more than the RFC does.
 ///
 /// Other servers are spared.

@@ -88,10 +88,10 @@ impl Transcript {
 /// It may stand anywhere in the line: behind a bare CR or LF, what an arrow key has sent, or a command whose
 /// line end was forgotten.
 fn is_auth(line: &[u8]) -> bool {
-    let is_auth =
-        |word: &[u8]| word[..4].eq_ignore_ascii_case(b"AUTH") && b" \t".contains(&word[4]);
+    let is_auth_and_space =
+        |five: &[u8]| five[..4].eq_ignore_ascii_case(b"AUTH") && b" \t".contains(&five[4]);
     let mut lines = line.split(|byte| matches!(byte, b'\r' | b'\n'));
-    line.windows(5).any(is_auth)
+    line.windows(5).any(is_auth_and_space)
         || lines.any(|line| {
             let start = line.iter().position(u8::is_ascii_alphabetic);
             let word = &line[start.unwrap_or(line.len())..];
