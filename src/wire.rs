@@ -258,9 +258,13 @@ impl Wire {
 
     /// Ends lines at CRLF only, as the RFC asks (2.3.8; chapter 9).
     ///
-    /// From here on a bare LF is a byte like any other.
+    /// From here on a bare LF is a byte like any other, and the transcript says so once.
     pub fn require_crlf(&mut self) {
-        self.crlf_only = true;
+        if !self.crlf_only {
+            self.crlf_only = true;
+            self.transcript
+                .narrate(format_args!("only CR LF ends a line of this client"));
+        }
     }
 
     /// Adds to each reply from here on the enhanced status code that `status` finds for it (chapter 10).

@@ -1009,6 +1009,21 @@ fn behind_a_proxy_others_reach_the_address_of_this_machine() {
 }
 
 #[test]
+fn behind_a_proxy_the_terminal_says_once_that_only_crlf_ends_a_line() {
+    let server = Server::start(&["--proxy"]);
+    for header in [
+        "PROXY TCP4 127.0.0.1 127.0.0.1 1 1",
+        "PROXY TCP4 192.0.2.7 127.0.0.1 1 1",
+        "PROXY UNKNOWN",
+    ] {
+        server.talk(format!("{header}\r\nQUIT\r\n").as_bytes());
+        let lines = server.lines_until(&["C: QUIT"]);
+        let told = |line: &&String| line.contains("{only CR LF ends a line of this client}");
+        assert_eq!(lines.iter().filter(told).count(), 1, "{lines:?}");
+    }
+}
+
+#[test]
 fn behind_a_proxy_passwords_are_taken_if_tls_is_in_front() {
     let through_the_proxy = |server: &Server| {
         let mut client = server.connect();

@@ -107,8 +107,6 @@ pub fn hold(session: &mut Session, answer: Answer) -> io::Result<()> {
     // application; a relay that is here ends its DATA in CR LF.
     if !session.peer.is_loopback() {
         session.wire.require_crlf();
-        let transcript = session.wire.transcript();
-        transcript.narrate(format_args!("only CR LF ends a line of this client"));
     }
     match stage03_commands::talk(session, answer, exchange_within_limits) {
         // A client that doesn't fetch its replies is another error: there is no use in one more.

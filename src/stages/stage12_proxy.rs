@@ -107,7 +107,6 @@ pub fn client(line: &[u8]) -> Result<Client, String> {
 ///
 /// It is a stranger, whatever its address is: to the proxy, our own machine is somewhere else.
 fn introduce(session: &mut Session, client: Client) {
-    session.wire.require_crlf();
     let transcript = session.wire.transcript();
     match client {
         Client::At(address) => {
@@ -116,6 +115,7 @@ fn introduce(session: &mut Session, client: Client) {
         }
         Client::Unknown => transcript.narrate(format_args!("the proxy doesn't say for whom")),
     }
+    session.wire.require_crlf();
 }
 
 #[cfg(test)]
