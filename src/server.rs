@@ -28,7 +28,7 @@ const STACK_SIZE: usize = 64 * 1024;
 /// stays until some client leaves; without the rest the loop would spin on it.
 const REST_AFTER_ERROR: Duration = Duration::from_millis(50);
 
-/// How many threads may wait for a client. Each keeps some 12 KiB.
+/// How many threads may wait for a client. Each keeps some 10 KiB.
 const MOST_IDLE: usize = 64;
 
 /// A client and its place.
@@ -54,7 +54,7 @@ pub fn serve(listener: &TcpListener, settings: Settings, converse: Converse) -> 
             match places.take() {
                 Some(place) => match waiting.try_recv() {
                     Ok(thread) => {
-                        // It waits until there is one.
+                        // Whoever left this sender waits for a client, so it can't fail.
                         let _ = thread.send((connection, place));
                         Ok(())
                     }

@@ -252,9 +252,10 @@ fn open_users(request: &mut Serve, address: SocketAddr) -> Result<(), String> {
         let warning = "AUTH is left out, so nobody can send mail (--without and --users)";
         request.warnings.push(warning.to_string());
     } else if others_reach(request, address) && !request.tls_in_front {
+        let reached = reached(request, address);
         request.settings.without.push("AUTH".to_string());
         request.warnings.push(format!(
-            "AUTH is not offered, so nobody can send mail: passwords would cross the network to {address} in the \
+            "AUTH is not offered, so nobody can send mail: passwords would cross the network to {reached} in the \
              clear. If a program in front speaks TLS with the clients, say --tls-in-front"
         ));
     }

@@ -1036,7 +1036,7 @@ fn behind_a_proxy_passwords_are_taken_if_tls_is_in_front() {
     let warning = server.next_line();
     assert!(
         warning.starts_with("warning: AUTH is not offered, so nobody can send mail: ")
-            && warning.contains("the network to 127.0.0.1:")
+            && warning.contains("the network to the proxy in front of 127.0.0.1:")
             && warning.ends_with("say --tls-in-front"),
         "{warning}"
     );

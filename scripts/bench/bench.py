@@ -198,7 +198,7 @@ def comparison(title, servers, send, unit="mails/s", scale=1):
     is_timed = results[OURS][0][2] is not None
     rates, cpus = medians(results, 0), medians(results, 1)
     percentiles = medians(results, 2) if is_timed else {}
-    headings = ["", unit, "CPU s per 10,000", *(["99th percentile, ms"] if is_timed else [])]
+    headings = ["", unit, "CPU s per 10,000 mails", *(["99th percentile, ms"] if is_timed else [])]
     headings += [f"ours: {unit}", "CPU", *(["99th percentile"] if is_timed else [])]
     rows = []
     for name in servers:
@@ -308,7 +308,7 @@ def durable(folder, mails):
     rows = [[OURS, number(rates[OURS]), f"{cpus[OURS]:.2f}", "1", "1"]]
     rows.append(["Postfix", number(rates["Postfix"]), f"{cpus['Postfix']:.2f}",
                  *(f"{against(results, 'Postfix', column):.2f} x" for column in (0, 1))])
-    return [f"### {title}", "", *table(["", "mails/s", "CPU s per 10,000", "ours: mails/s", "CPU"], rows), ""]
+    return [f"### {title}", "", *table(["", "mails/s", "CPU s per 10,000 mails", "ours: mails/s", "CPU"], rows), ""]
 
 
 @contextmanager
