@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::domain;
 use crate::patience::LONGEST_TIMEOUT;
+use crate::send;
 use crate::settings::{
     DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_RECIPIENTS, DEFAULT_MAX_SIZE, DEFAULT_TIMEOUT, Settings,
 };
@@ -14,6 +15,7 @@ use crate::stages::stage10_extensions::KEYWORDS;
 use crate::stages::{self, STAGES, Stage};
 use crate::terminal::printable;
 use crate::users::Login;
+use crate::wait;
 
 /// The address of the server unless the user chooses another: on this machine only, and on a port
 /// that needs no privilege.
@@ -49,6 +51,12 @@ pub enum Request {
     Version,
     /// Run a stage's server.
     Serve(Box<Serve>),
+    /// Print the usage of another command (chapter 13).
+    Usage(String),
+    /// Send a mail (chapter 13).
+    Send(Box<send::Request>),
+    /// Wait for a mail (chapter 13).
+    Wait(Box<wait::Request>),
 }
 
 /// A server to run.
@@ -278,10 +286,12 @@ impl fmt::Display for UsageError {
 /// # Errors
 /// The first argument that makes no sense.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, UsageError> {
-    let mut arguments = arguments.map(|argument| {
-        let wrong = |raw: OsString| UsageError(format!("{} is not UTF-8", raw.to_string_lossy()));
-        argument.into_string().map_err(wrong)
-    });
+    let mut arguments = arguments.map(text).peekable();
+    match arguments.peek() {
+        Some(Ok(word)) if word == "send" => return send::parse(arguments.skip(1)),
+        Some(Ok(word)) if word == "wait" => return wait::parse(arguments.skip(1)),
+        _ => {}
+    }
     let mut serve = Serve {
         listen: DEFAULT_LISTEN.to_string(),
         stage: &STAGES[STAGES.len() - 1],
@@ -337,6 +347,20 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, Usage
     Ok(Request::Serve(Box::new(serve)))
 }
 
+/// Reads the arguments of a program called sendmail (chapter 13).
+///
+/// # Errors
+/// The first argument that makes no sense.
+pub fn parse_as_sendmail(arguments: impl Iterator<Item = OsString>) -> Result<Request, UsageError> {
+    send::parse_as_sendmail(arguments.map(text))
+}
+
+/// Reads an argument as text.
+fn text(argument: OsString) -> Result<String, UsageError> {
+    let wrong = |raw: OsString| UsageError(format!("{} is not UTF-8", raw.to_string_lossy()));
+    argument.into_string().map_err(wrong)
+}
+
 /// Finds the flag with this name.
 fn find(name: &str) -> Result<&'static Flag, UsageError> {
     FLAGS.iter().find(|flag| flag.name == name).ok_or_else(|| {
@@ -345,7 +369,7 @@ fn find(name: &str) -> Result<&'static Flag, UsageError> {
                 "{} is not a flag of this program",
                 printable(name.as_bytes())
             ),
-            false => format!("{name:?} is not a command; there is only serve"),
+            false => format!("{name:?} is not a command; there are serve, send and wait"),
         })
     })
 }
@@ -368,7 +392,9 @@ fn is_given(given: &[&Flag], name: &str) -> bool {
 /// Returns the text that `--help` prints.
 pub fn usage() -> String {
     let mut text = "smtp-from-scratch: an SMTP server told in stages\n\n\
-                    usage: smtp-from-scratch [serve] [flags]\n\n"
+                    usage: smtp-from-scratch [serve] [flags]\n       \
+                    smtp-from-scratch send --help\n       \
+                    smtp-from-scratch wait --help\n\n"
         .to_string();
     for flag in FLAGS {
         let name = format!("{} {}", flag.name, flag.value.unwrap_or_default());
@@ -400,7 +426,7 @@ fn description(flag: &Flag) -> String {
 }
 
 /// Breaks the description of a flag into lines of 80 columns.
-fn usage_lines(name: &str, description: &str) -> String {
+pub fn usage_lines(name: &str, description: &str) -> String {
     const INDENT: usize = 25;
     let mut text = String::new();
     let mut line = format!("  {name:22}");

@@ -144,6 +144,70 @@ impl DataReader {
     }
 }
 
+/// Writes a message to the wire: every line ends in CRLF, and a dot at the start of one is doubled
+/// (2.3.8, 4.5.2; chapter 13).
+///
+/// A CR or an LF alone becomes CRLF. Then [`DataReader`] gives back what was written.
+///
+/// ```
+/// use smtp_from_scratch::data::DataWriter;
+///
+/// let mut writer = DataWriter::default();
+/// let mut wire = Vec::new();
+/// writer.write(b"Hi\n.\nBye", &mut wire);
+/// writer.end(&mut wire);
+/// assert_eq!(wire, b"Hi\r\n..\r\nBye\r\n.\r\n");
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DataWriter {
+    /// Whether something of a line has been written, and not yet its end.
+    within_line: bool,
+    /// Whether the last octet was a CR.
+    after_cr: bool,
+}
+
+impl DataWriter {
+    /// Adds the next piece of the message to `wire`.
+    pub fn write(&mut self, content: &[u8], wire: &mut Vec<u8>) {
+        for &byte in content {
+            match byte {
+                // The CR before it was the line end already.
+                b'\n' if self.after_cr => {}
+                b'\r' | b'\n' => wire.extend_from_slice(b"\r\n"),
+                b'.' if !self.within_line => wire.extend_from_slice(b".."),
+                _ => wire.push(byte),
+            }
+            self.within_line = !matches!(byte, b'\r' | b'\n');
+            self.after_cr = byte == b'\r';
+        }
+    }
+
+    /// Adds the end of the message: the end of its last line, if that is missing, and a dot.
+    pub fn end(self, wire: &mut Vec<u8>) {
+        if self.within_line {
+            wire.extend_from_slice(b"\r\n");
+        }
+        wire.extend_from_slice(b".\r\n");
+    }
+}
+
+/// Returns the size of a message as SIZE has it: each line end is CRLF, and no dot is doubled (RFC
+/// 1870, section 5).
+pub fn size(message: &[u8]) -> u64 {
+    let count = |end: &[u8]| {
+        message
+            .windows(end.len())
+            .filter(|&bytes| bytes == end)
+            .count()
+    };
+    let alone = count(b"\r") + count(b"\n") - 2 * count(b"\r\n");
+    let missing = match message {
+        [] | [.., b'\r' | b'\n'] => 0,
+        _ => 2,
+    };
+    (message.len() + alone + missing) as u64
+}
+
 /// Reads a message off the wire and hands its content to `take`, in pieces.
 ///
 /// # Errors
@@ -375,6 +439,65 @@ mod tests {
             let mut reader = DataReader::new(LineEnd::Lf);
             let noticed = wire.chunks(size).filter(|block| reader.ends_within(block));
             assert_eq!(noticed.count(), 1, "in blocks of {size}");
+        }
+    }
+
+    /// Writes `message` in blocks, with its end.
+    fn written(message: &[u8], block_size: usize) -> Vec<u8> {
+        let mut writer = DataWriter::default();
+        let mut wire = Vec::new();
+        for block in message.chunks(block_size) {
+            writer.write(block, &mut wire);
+        }
+        writer.end(&mut wire);
+        wire
+    }
+
+    /// Makes every line end CRLF, the slow way.
+    fn in_crlf(message: &str) -> String {
+        let in_lf = message.replace("\r\n", "\n").replace('\r', "\n");
+        let missing = if in_lf.is_empty() || in_lf.ends_with('\n') {
+            ""
+        } else {
+            "\n"
+        };
+        (in_lf + missing).replace('\n', "\r\n")
+    }
+
+    #[test]
+    fn reader_and_writer_undo_each_other() {
+        // Numbers that look like chance and are the same each time.
+        let mut state = 1_u32;
+        let mut below = |limit: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) as usize % limit
+        };
+        for _ in 0..1000 {
+            let length = below(40);
+            let pieces = [
+                ".", "\r", "\n", "\r\n", "\r\n.", "x", "\0", "From ", "\u{e9}",
+            ];
+            let message: String = (0..length).map(|_| pieces[below(pieces.len())]).collect();
+            let wire = written(message.as_bytes(), 1 + below(9));
+            let expected = in_crlf(&message).into_bytes();
+            assert_eq!(
+                size(message.as_bytes()),
+                expected.len() as u64,
+                "{message:?}"
+            );
+            let with_more = [&wire[..], b"QUIT\r\n"].concat();
+            assert_read(&with_more, LineEnd::CrLf, &expected, b"QUIT\r\n");
+        }
+    }
+
+    #[test]
+    fn a_dot_is_doubled_at_the_start_of_a_line_only() {
+        for block_size in [1, 2, 100] {
+            assert_eq!(
+                written(b".a.\n.\r\n\r..", block_size),
+                b"..a.\r\n..\r\n\r\n...\r\n.\r\n"
+            );
+            assert_eq!(written(b"", block_size), b".\r\n");
         }
     }
 }

@@ -116,6 +116,29 @@ pub fn fields(section: &[u8]) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
+/// Removes the fields of one name from a message, and the line that mailbox files put on top
+/// (chapter 13).
+///
+/// ```
+/// use smtp_from_scratch::header;
+///
+/// let message = b"To: bob\nBcc: eve,\n mallory\nSubject: hi\n\nBcc: is a word here\n";
+/// assert_eq!(header::without(message, b"bcc"), b"To: bob\nSubject: hi\n\nBcc: is a word here\n");
+/// ```
+pub fn without(message: &[u8], name: &[u8]) -> Vec<u8> {
+    let (mut section, _) = split(message);
+    let (mut kept, rest) = (Vec::new(), &message[section.len()..]);
+    while !section.is_empty() {
+        let (field, after) = section.split_at(folded_line_length(section));
+        section = after;
+        if parse(field).is_some_and(|field| !field.name.eq_ignore_ascii_case(name)) {
+            kept.extend_from_slice(field);
+        }
+    }
+    kept.extend_from_slice(rest);
+    kept
+}
+
 /// Returns the length of the first line with its continuations.
 fn folded_line_length(text: &[u8]) -> usize {
     let mut length = 0;

@@ -19,6 +19,7 @@
 //! | [10 extensions](stages::stage10_extensions) | [10](../../../docs/10-extensions.md) | EHLO's keywords: sizes, status codes, addresses in UTF-8; VRFY, HELP | |
 //! | [11 auth](stages::stage11_auth) | [11](../../../docs/11-auth.md) | AUTH: a name and a password | [`base64`], [`users`] |
 //! | [12 proxy](stages::stage12_proxy) | [12](../../../docs/12-proxy.md) | a proxy says who the client is; a socket from systemd | [`proxy`] |
+//! | | [13](../../../docs/13-client.md) | the other side: a client that sends a mail | [`client`], [`send`], [`address`], [`words`], [`wait`] |
 //!
 //! Stages 1 and 2 are functions of their own. From stage 3 up there is one conversation loop,
 //! [`talk`](stages::stage03_commands::talk), and each stage is a function `answer(session, command)`.
@@ -38,8 +39,10 @@
 //! [RFC 5321](https://www.rfc-editor.org/rfc/rfc5321); a bare section number in these pages is one of
 //! its sections.
 
+pub mod address;
 pub mod base64;
 pub mod cli;
+pub mod client;
 pub mod command;
 pub mod connection;
 pub mod data;
@@ -54,6 +57,7 @@ pub mod patience;
 pub mod places;
 pub mod proxy;
 pub mod reply;
+pub mod send;
 pub mod server;
 pub mod session;
 pub mod settings;
@@ -64,4 +68,6 @@ pub mod trace;
 pub mod transcript;
 pub mod users;
 pub mod verb;
+pub mod wait;
 pub mod wire;
+pub mod words;

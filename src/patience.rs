@@ -102,6 +102,12 @@ impl PatientStream {
         Ok(())
     }
 
+    /// Says whether the timeout is over for what has begun at `start`.
+    fn is_over(&self, start: Instant) -> bool {
+        self.timeout
+            .is_some_and(|timeout| start.elapsed() >= timeout)
+    }
+
     /// Moves the deadline for octets of a message that have arrived.
     fn earn(&mut self, octets: usize) {
         if let (Some(timeout), Some(deadline), true) = (self.timeout, self.deadline, self.earning) {
@@ -134,11 +140,12 @@ impl Read for PatientStream {
 }
 
 impl Write for PatientStream {
-    /// Writes once. A short write is an error: it has waited for the whole timeout (or for a signal,
-    /// which is rare enough).
+    /// Writes once. A short write that has waited for the whole timeout is an error. Another one was
+    /// cut short by a signal, such as the one that continues a stopped process.
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let start = Instant::now();
         match self.get_ref().write(buffer) {
-            Ok(length) if length < buffer.len() && self.timeout.is_some() => Err(not_fetched()),
+            Ok(length) if length < buffer.len() && self.is_over(start) => Err(not_fetched()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(not_fetched()),
             written => written,
         }

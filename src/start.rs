@@ -1,5 +1,6 @@
 //! The start of the program: everything before the first client.
 
+use std::env;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -12,25 +13,37 @@ use crate::cli::{
 };
 use crate::machine;
 use crate::maildir::Maildir;
+use crate::send;
 use crate::server;
 use crate::settings::{DEFAULT_MAX_CONNECTIONS, Settings};
 use crate::stages::Stage;
 use crate::stages::stage11_auth;
 use crate::terminal::printable;
 use crate::users::{Login, Users};
+use crate::wait;
 
 /// Runs the program on its arguments, given without its own name.
 ///
 /// Serving ends only by an error. The exit code is 0 after `--help` and `--version`, 2 for arguments
 /// that make no sense, 1 for a server that can't start.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    match cli::parse(arguments) {
+    let parsed = match is_sendmail() {
+        true => cli::parse_as_sendmail(arguments),
+        false => cli::parse(arguments),
+    };
+    match parsed {
         Ok(Request::Help) => print(&cli::usage()),
         Ok(Request::Version) => print(concat!(
             "smtp-from-scratch ",
             env!("CARGO_PKG_VERSION"),
             "\n"
         )),
+        Ok(Request::Usage(usage)) => print(&usage),
+        Ok(Request::Send(request)) => {
+            start_log();
+            ExitCode::from(send::run(&request))
+        }
+        Ok(Request::Wait(request)) => ExitCode::from(wait::run(&request)),
         Ok(Request::Serve(request)) => {
             let problem = match start(*request) {
                 Ok((listener, settings, stage)) => {
@@ -42,9 +55,26 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(1)
         }
         Err(error) => {
-            let _ = write!(io::stderr(), "error: {error}\n\n{}", cli::usage());
+            let _ = write!(io::stderr(), "error: {error}\n\n{}", usage());
             ExitCode::from(2)
         }
+    }
+}
+
+/// Says whether the program was started under the name of sendmail.
+fn is_sendmail() -> bool {
+    let name = env::args_os().next().unwrap_or_default();
+    Path::new(&name).file_stem() == Some("sendmail".as_ref())
+}
+
+/// Returns the usage of the command that was given.
+fn usage() -> String {
+    let command = env::args_os().nth(1).unwrap_or_default();
+    match command.to_str() {
+        Some("send") => send::usage(),
+        Some("wait") => wait::usage(),
+        _ if is_sendmail() => send::usage(),
+        _ => cli::usage(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Commands and flags: a reader can type what a page prints.
 
-use smtp_from_scratch::cli;
 use smtp_from_scratch::stages::{self, STAGES};
+use smtp_from_scratch::{cli, send, wait};
 
 use crate::cargo_test::cargo_test_fault;
 use crate::pages;
@@ -10,9 +10,9 @@ use crate::support::project::{read, root};
 use crate::support::shell::{ends_within_quotes, shell_commands};
 
 /// Programs of others that a page may use.
-const OTHER_PROGRAMS: [&str; 21] = [
-    "base64", "cat", "cd", "curl", "echo", "find", "git", "grep", "head", "ls", "mv", "pkill",
-    "printf", "ps", "python3", "rm", "sleep", "strace", "touch", "ulimit", "yes",
+const OTHER_PROGRAMS: [&str; 22] = [
+    "base64", "cat", "cd", "curl", "echo", "find", "git", "grep", "head", "ln", "ls", "mv",
+    "pkill", "printf", "ps", "python3", "rm", "sleep", "strace", "touch", "ulimit", "yes",
 ];
 
 #[test]
@@ -87,6 +87,9 @@ fn command_fault(words: &[String]) -> Option<String> {
         ] => None,
         ["target/debug/smtp-from-scratch", ref arguments @ ..] => flags_fault(arguments),
         ["nc", "127.0.0.1" | "localhost", "2525"] => None,
+        // The reader is the server (chapter 13).
+        ["nc", "-l", "127.0.0.1", "2526"] => None,
+        ["target/debug/sendmail", ..] => None,
         ["nc", ..] => Some("the server listens on 127.0.0.1 2525".to_string()),
         [script, ref arguments @ ..] if in_clone(script).starts_with("scripts/") => {
             script_fault(in_clone(script), arguments)
@@ -185,7 +188,7 @@ fn stage_fault(page: &Page, words: &[String]) -> Option<String> {
 
 #[test]
 fn every_flag_in_the_text_is_in_the_usage() {
-    let usage = cli::usage();
+    let usage = [cli::usage(), send::usage(), wait::usage()].concat();
     let mut flags: Vec<&str> = usage.split_whitespace().collect();
     flags.extend(["--through", "--list", "--long", "--tap", "--watch"]);
     let mut faults = Vec::new();

@@ -21,6 +21,7 @@ pub mod animal;
 pub mod book;
 pub mod compile;
 pub mod conversation;
+pub mod counterpart;
 pub mod equality;
 pub mod maildir;
 pub mod pieces;
