@@ -26,7 +26,7 @@ from pathlib import Path
 
 from hostile import Skipped, WatchedServer, allow_open_files, memory_and_maps
 from server_under_test import (
-    END_OF_DATA, PROJECT, TARGET, Client, NotStarted, build, exit_on_signals, files, read_mail,
+    END_OF_DATA, PROJECT, TARGET, Client, NotStarted, build, exit_on_signals, files, free_ports, read_mail,
 )
 
 PAGE = PROJECT / "docs" / "appendix-e-beyond-one-machine.md"
@@ -35,13 +35,6 @@ MAILS_A_CONNECTION = 10
 MOST_TRIES = 20
 NAMES = ["one", "two", "three"]
 IDLE_CLIENTS = [1000, 5000, 10_000]
-
-
-def free_ports(count):
-    """Ports of 127.0.0.1 that nobody uses."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
 
 
 class Site:

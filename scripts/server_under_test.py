@@ -1,4 +1,4 @@
-"""Builds our server, starts it, speaks SMTP to it, and reads its Maildir: what hostile.py and kill.py share."""
+"""Builds our server, starts it, speaks SMTP to it, and reads its Maildir: what the scripts share."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -43,6 +43,13 @@ def exit_on_signals():
 
     for each in signals:
         signal.signal(each, leave)
+
+
+def free_ports(count):
+    """Ports of 127.0.0.1 that nobody uses."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
 
 
 class NotStarted(Exception):
