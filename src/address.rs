@@ -118,6 +118,7 @@ mod tests {
             ("Bob <bob@example.com", &["bob@example.com"]),
             ("<bob:x@y.z>", &["bob:x@y.z"]),
             (r#""a\\", b@c.d"#, &[r#""a\\""#, "b@c.d"]),
+            (r#""x\", y" <a@b.c>"#, &["a@b.c"]),
             (
                 "bob@[IPv6:::1], <a@[IPv6:::2]>",
                 &["bob@[IPv6:::1]", "a@[IPv6:::2]"],
