@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain;
+use crate::fault::{ADDRESSES, Fault};
 use crate::patience::LONGEST_TIMEOUT;
 use crate::send;
 use crate::settings::{
@@ -41,6 +42,9 @@ pub const STAGE_OF_AUTH: usize = 11;
 
 /// The stage from which on a proxy may say who the client is.
 pub const STAGE_OF_PROXY: usize = 12;
+
+/// The stage that faults are on top of (chapter 14).
+pub const STAGE_OF_FAULTS: usize = STAGE_OF_PROXY;
 
 /// A request to the program, as the arguments make it.
 #[derive(Debug)]
@@ -258,6 +262,21 @@ const FLAGS: &[Flag] = &[
         set: |serve, _| {
             serve.settings.proxy = true;
             Ok(())
+        },
+    },
+    Flag {
+        name: "--fault",
+        value: Some("SPEC"),
+        from_stage: STAGE_OF_FAULTS,
+        help: "let something go wrong, such as RCPT=550 or DATA=451:first 2; with the word addresses, a \
+               recipient such as rcpt-550@example.com chooses; may be given again",
+        default: String::new,
+        set: |serve, value| match value {
+            ADDRESSES => {
+                serve.settings.fault_addresses = true;
+                Ok(())
+            }
+            spec => Fault::parse(spec).map(|fault| serve.settings.faults.push(fault)),
         },
     },
 ];

@@ -20,6 +20,7 @@
 //! | [11 auth](stages::stage11_auth) | [11](../../../docs/11-auth.md) | AUTH: a name and a password | [`base64`], [`users`] |
 //! | [12 proxy](stages::stage12_proxy) | [12](../../../docs/12-proxy.md) | a proxy says who the client is; a socket from systemd | [`proxy`] |
 //! | | [13](../../../docs/13-client.md) | the other side: a client that sends a mail | [`client`], [`send`], [`address`], [`words`], [`wait`] |
+//! | | [14](../../../docs/14-faults.md) | faults on purpose, to test clients on | [`fault`], [`faulty`] |
 //!
 //! Stages 1 and 2 are functions of their own. From stage 3 up there is one conversation loop,
 //! [`talk`](stages::stage03_commands::talk), and each stage is a function `answer(session, command)`.
@@ -47,6 +48,8 @@ pub mod command;
 pub mod connection;
 pub mod data;
 pub mod domain;
+pub mod fault;
+pub mod faulty;
 pub mod header;
 pub mod machine;
 pub mod mail;

@@ -103,7 +103,7 @@ impl PatientStream {
     }
 
     /// Says whether the timeout is over for what has begun at `start`.
-    fn is_over(&self, start: Instant) -> bool {
+    fn has_expired(&self, start: Instant) -> bool {
         self.timeout
             .is_some_and(|timeout| start.elapsed() >= timeout)
     }
@@ -145,7 +145,7 @@ impl Write for PatientStream {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let start = Instant::now();
         match self.get_ref().write(buffer) {
-            Ok(length) if length < buffer.len() && self.is_over(start) => Err(not_fetched()),
+            Ok(length) if length < buffer.len() && self.has_expired(start) => Err(not_fetched()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(not_fetched()),
             written => written,
         }

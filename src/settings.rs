@@ -3,6 +3,7 @@
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use crate::fault::Fault;
 use crate::mail::Mail;
 use crate::maildir::Maildir;
 use crate::users::Login;
@@ -49,6 +50,10 @@ pub struct Settings {
     pub login: Login,
     /// Whether a proxy says who each client is (chapter 12).
     pub proxy: bool,
+    /// What goes wrong on purpose (chapter 14).
+    pub faults: Vec<Fault>,
+    /// Whether addresses choose what goes wrong.
+    pub fault_addresses: bool,
 }
 
 impl Default for Settings {
@@ -68,6 +73,8 @@ impl Default for Settings {
             without: Vec::new(),
             login: Login::Nobody,
             proxy: false,
+            faults: Vec::new(),
+            fault_addresses: false,
         }
     }
 }

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::{
-    self, LISTEN_STDIN, Request, STAGE_OF_AUTH, STAGE_OF_LIMITS, STAGE_OF_MAILDIR, STAGE_OF_PROXY,
-    Serve,
+    self, LISTEN_STDIN, Request, STAGE_OF_AUTH, STAGE_OF_FAULTS, STAGE_OF_LIMITS, STAGE_OF_MAILDIR,
+    STAGE_OF_PROXY, Serve,
 };
+use crate::faulty;
 use crate::machine;
 use crate::maildir::Maildir;
 use crate::send;
@@ -47,7 +48,14 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(Request::Serve(request)) => {
             let problem = match start(*request) {
                 Ok((listener, settings, stage)) => {
-                    server::serve(&listener, settings, stage.converse)
+                    let has_faults =
+                        stage.number >= STAGE_OF_FAULTS && faulty::is_wanted(&settings);
+                    let converse = if has_faults {
+                        faulty::converse
+                    } else {
+                        stage.converse
+                    };
+                    server::serve(&listener, settings, converse)
                 }
                 Err(problem) => problem,
             };
@@ -130,6 +138,13 @@ fn hello(request: &Serve, address: SocketAddr) -> String {
     }
     if takes_any_login(request) {
         text += "clients may log in, with any name and any password (--login any)\n";
+    }
+    let has_faults = stage.number >= STAGE_OF_FAULTS;
+    for fault in request.settings.faults.iter().filter(|_| has_faults) {
+        text += &format!("a fault on purpose: {}\n", fault.spec);
+    }
+    if has_faults && request.settings.fault_addresses {
+        text += "addresses choose faults, such as rcpt-550@example.com (--fault addresses)\n";
     }
     if has_proxy(request) {
         text += "each client begins with a PROXY header, or is closed (--proxy)\n";

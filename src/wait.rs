@@ -136,9 +136,13 @@ pub fn run(request: &Request) -> u8 {
         // The clock comes first: what has come by then is still found.
         let is_last = Instant::now() >= end;
         for path in mails(&request.maildir) {
+            if known.contains(&id(&path)) {
+                continue;
+            }
             // A mail that a mail program moves away at this moment is found at the next.
             let Ok(mail) = fs::read(&path) else { continue };
-            if !known.insert(id(&path)) || !is_recent(&path, request.since) {
+            known.insert(id(&path));
+            if !is_recent(&path, request.since) {
                 continue;
             }
             if fits(request, &mail) {

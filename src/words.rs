@@ -74,7 +74,8 @@ fn word(text: &str) -> Option<(String, usize)> {
         "iso-8859-1" => bytes.into_iter().map(char::from).collect(),
         _ => return None,
     };
-    let length = "=?????=".len() - 1 + charset.len() + encoding.len() + content.len();
+    // With all the marks of a word: `=?`, `?`, `?`, and `?=`.
+    let length = "=????=".len() + charset.len() + encoding.len() + content.len();
     Some((word, length))
 }
 
@@ -88,6 +89,9 @@ fn from_q(content: &str) -> Option<Vec<u8>> {
             b'_' => b' ',
             b'=' => {
                 let (digits, after) = rest.split_at_checked(2)?;
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return None;
+                }
                 rest = after;
                 u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?
             }
@@ -114,6 +118,7 @@ mod tests {
             "=?utf-8?B?/w==?=",
             "=?koi8-r?B?Zm9v?=",
             "=?utf-8?Q?=F?=",
+            "=?utf-8?Q?=+F?=",
             "=?utf-8?Q?a b?=",
             "1 =? 2",
         ] {

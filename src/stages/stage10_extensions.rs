@@ -452,7 +452,7 @@ pub fn status_code(reply: &Reply) -> Option<&'static str> {
         221 => Some("2.0.0"),
         // The connection took too long; otherwise it is policy.
         421 if is_about(stage09_limits::TOO_SLOW) => Some("4.4.2"),
-        421 => Some("4.7.0"),
+        421 if is_about("closing transmission channel") => Some("4.7.0"),
         250 if is_about("queued as") => Some("2.0.0"),
         _ => {
             let known = STATUS_CODES.iter().find(|(_, known)| known == reply);

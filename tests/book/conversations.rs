@@ -9,7 +9,7 @@ use crate::support::player::{SPLITS, Split, play};
 use crate::support::target::{Target, start};
 
 /// The flags that change the server of a conversation.
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 9] = [
     "--hostname",
     "--max-size",
     "--max-recipients",
@@ -18,6 +18,7 @@ const FLAGS: [&str; 8] = [
     "--without",
     "--login",
     "--proxy",
+    "--fault",
 ];
 
 /// A conversation on a page.

@@ -1,7 +1,8 @@
 //! A server that plays its side of one conversation: what our client is tested on.
 //!
 //! The [notation](super::conversation) is the same, read from the other side: it says the lines with
-//! `S:` and expects those with `C:`, byte for byte. `{silence}` waits until the client is gone.
+//! `S:` and expects those with `C:`, byte for byte. `{silence}` waits until the client is gone, and
+//! `{nothing more has come}` looks for what a client should send later.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -33,10 +34,12 @@ impl Counterpart {
     /// # Panics
     /// The client has sent something else.
     pub fn ends_content(self) {
-        self.thread
-            .join()
-            .unwrap()
-            .unwrap_or_else(|problem| panic!("{problem}"));
+        self.end().unwrap_or_else(|problem| panic!("{problem}"));
+    }
+
+    /// Waits for the end of the conversation. The error says what else the client has sent.
+    pub fn end(self) -> Result<(), String> {
+        self.thread.join().unwrap()
     }
 }
 
@@ -65,6 +68,14 @@ fn play(mut stream: &TcpStream, conversation: &Conversation) -> Result<(), Strin
                 let _ = stream.read_to_end(&mut rest);
                 if !rest.is_empty() {
                     return Err(format!("after the end: {}", rest.escape_ascii()));
+                }
+            }
+            Step::Because(what) if what == "nothing more has come" => {
+                stream.set_nonblocking(true).unwrap();
+                let more = stream.peek(&mut [0]);
+                stream.set_nonblocking(false).unwrap();
+                if more.is_ok_and(|length| length > 0) {
+                    return Err("the client didn't wait for the reply".to_string());
                 }
             }
             Step::Because(_) | Step::Place(_) | Step::ClientClosesItsSide => {}

@@ -19,6 +19,7 @@
 
 pub mod animal;
 pub mod book;
+pub mod clumsy;
 pub mod compile;
 pub mod conversation;
 pub mod counterpart;

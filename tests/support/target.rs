@@ -20,6 +20,7 @@ use smtp_from_scratch::server;
 use smtp_from_scratch::settings::Settings;
 use smtp_from_scratch::stages::STAGES;
 use smtp_from_scratch::users::{Login, Users};
+use smtp_from_scratch::{fault, faulty};
 
 use super::animal::Ears;
 use super::maildir::{ScratchMaildir, StoredFile, as_in_a_file};
@@ -266,6 +267,12 @@ fn flags(adjust: impl FnOnce(&mut Settings), users: &Path) -> Option<Vec<String>
     };
     flags.extend(login.into_iter().flatten());
     flags.extend(settings.proxy.then(|| "--proxy".to_string()));
+    for fault in &settings.faults {
+        flags.extend(["--fault".to_string(), fault.spec.clone()]);
+    }
+    if settings.fault_addresses {
+        flags.extend(["--fault".to_string(), fault::ADDRESSES.to_string()]);
+    }
     Some(flags)
 }
 
@@ -306,6 +313,10 @@ fn start_behind(number: usize, adjust: impl FnOnce(&mut Settings), converse: Con
         Mails::Sent(Mutex::new(mails))
     };
     adjust(&mut settings);
+    let converse = match faulty::is_wanted(&settings) {
+        true => faulty::converse,
+        false => converse,
+    };
     thread::spawn(move || server::serve(&listener, settings, converse));
     Target {
         address,
