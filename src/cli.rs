@@ -330,16 +330,11 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, Usage
             "--version" | "-V" => return Ok(Request::Version),
             _ => {}
         }
-        let (name, attached) = match argument.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => (name, Some(value.to_string())),
-            _ => (argument.as_str(), None),
-        };
+        let (name, attached) = name_and_value(&argument);
         let flag = find(name)?;
         let value = match (flag.value, attached) {
             (Some(_), Some(value)) => value,
-            (Some(_), None) => arguments
-                .next()
-                .unwrap_or_else(|| Err(UsageError(format!("{name} needs a value"))))?,
+            (Some(_), None) => next(&mut arguments, name)?,
             (None, Some(_)) => return Err(UsageError(format!("{name} takes no value"))),
             (None, None) => String::new(),
         };
@@ -372,6 +367,27 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, Usage
 /// The first argument that makes no sense.
 pub fn parse_as_sendmail(arguments: impl Iterator<Item = OsString>) -> Result<Request, UsageError> {
     send::parse_as_sendmail(arguments.map(text))
+}
+
+/// Splits `--name=value`.
+pub fn name_and_value(argument: &str) -> (&str, Option<String>) {
+    match argument.split_once('=') {
+        Some((name, value)) if name.starts_with("--") => (name, Some(value.to_string())),
+        _ => (argument, None),
+    }
+}
+
+/// Returns the value of a flag: the next argument.
+///
+/// # Errors
+/// There is none.
+pub fn next(
+    arguments: &mut impl Iterator<Item = Result<String, UsageError>>,
+    flag: &str,
+) -> Result<String, UsageError> {
+    arguments
+        .next()
+        .unwrap_or_else(|| Err(UsageError(format!("{flag} needs a value"))))
 }
 
 /// Reads an argument as text.

@@ -12,7 +12,7 @@ use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::address::addresses;
-use crate::cli::{self, DEFAULT_LISTEN, UsageError, usage_lines};
+use crate::cli::{self, DEFAULT_LISTEN, UsageError, name_and_value, next, usage_lines};
 use crate::client::{self, Client, Error, Outcome, Timeouts, in_one_line};
 use crate::domain::is_host_name;
 use crate::header::{self, Field};
@@ -168,14 +168,8 @@ pub fn parse(
     let mut request = Request::default();
     while let Some(argument) = arguments.next() {
         let argument = argument?;
-        let (name, attached) = match argument.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => (name, Some(value.to_string())),
-            _ => (argument.as_str(), None),
-        };
-        let mut value = || match &attached {
-            Some(value) => Ok(value.clone()),
-            None => next(&mut arguments, name),
-        };
+        let (name, attached) = name_and_value(&argument);
+        let value = || attached.map_or_else(|| next(&mut arguments, name), Ok);
         match name {
             "--help" | "-h" => return Ok(cli::Request::Usage(usage())),
             "--to" => request.recipients.push(bare(&value()?)),
@@ -245,19 +239,6 @@ pub fn parse_as_sendmail(
     }
     request.sender = at_home(&request, request.sender.clone());
     checked(request)
-}
-
-/// Returns the value of a flag: the next argument.
-///
-/// # Errors
-/// There is none.
-pub fn next(
-    arguments: &mut impl Iterator<Item = Result<String, UsageError>>,
-    flag: &str,
-) -> Result<String, UsageError> {
-    arguments
-        .next()
-        .unwrap_or_else(|| Err(UsageError(format!("{flag} needs a value"))))
 }
 
 /// Takes the brackets off an address.

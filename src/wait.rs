@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::cli::{self, DEFAULT_MAILDIR, UsageError, usage_lines};
+use crate::cli::{self, DEFAULT_MAILDIR, UsageError, name_and_value, next, usage_lines};
 use crate::header::{self, Field};
-use crate::send::{FOR_NOW, next};
+use crate::send::FOR_NOW;
 use crate::terminal::{printable, printable_beginning};
 use crate::words;
 
@@ -90,10 +90,7 @@ pub fn parse(
     };
     while let Some(argument) = arguments.next() {
         let argument = argument?;
-        let (name, attached) = match argument.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_string())),
-            None => (argument.as_str(), None),
-        };
+        let (name, attached) = name_and_value(&argument);
         let value = || attached.map_or_else(|| next(&mut arguments, name), Ok);
         match name {
             "--help" | "-h" => return Ok(cli::Request::Usage(usage())),
