@@ -37,6 +37,9 @@ pub const ADDRESSES: &str = "addresses";
 pub const EXAMPLES: &str = "such as RCPT=550, RCPT=450 4.2.1 Come again:*@bounce.example, DATA=451:first 2, MAIL=421:over 10/s, \
      DOT=451:share 1/3 seed 7, CONNECT=421, MESSAGE=drop, DOT=lose, RCPT=delay 5";
 
+/// The text of a refusal that has none of its own.
+const OUR_TEXT: &str = "A fault on purpose";
+
 /// The most parts of which a share can be one: the numbers that look like chance have 16 bits.
 const MOST_SHARES: u32 = 1000;
 
@@ -139,7 +142,10 @@ impl Fault {
                     fault.whom = Some(pattern.to_string());
                 }
                 _ if fault.often != Often::Always => return Err(not_understood(part)),
-                ["first", number] => fault.often = Often::First(whole(number)?.max(1)),
+                ["first", number] => match whole(number)? {
+                    0 => return Err(not_understood(part)),
+                    most => fault.often = Often::First(most),
+                },
                 ["over", rate] => {
                     let number = rate
                         .strip_suffix("/s")
@@ -169,12 +175,15 @@ impl Fault {
 
     /// Says whether the fault strikes now. Each question counts as one time.
     pub fn strikes(&self, place: Place, addresses: &[&str]) -> bool {
+        if place != self.place {
+            return false;
+        }
         let is_meant = |address: &&&str| {
             let whom = self.whom.as_deref().unwrap_or("*");
             matches(whom, address)
         };
         let address = addresses.iter().find(is_meant);
-        if place != self.place || (address.is_none() && self.whom.is_some()) {
+        if address.is_none() && self.whom.is_some() {
             return false;
         }
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
@@ -258,11 +267,7 @@ fn refusal(code: &str, text: &str) -> Option<Effect> {
         .filter(|code| is_code && (400..600).contains(code))?;
     let text = text.trim();
     let is_text = text.len() <= 400 && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    let text = if text.is_empty() {
-        "A fault on purpose"
-    } else {
-        text
-    };
+    let text = if text.is_empty() { OUR_TEXT } else { text };
     is_text.then(|| {
         Effect::Refuse(Reply {
             code,
@@ -343,7 +348,7 @@ pub fn chosen_by(address: &str) -> Option<(Place, Effect)> {
         ["lose", word] => (place(word)?, Effect::Lose),
         [word, code] => (place(word)?, refusal(code, "")?),
         [word, code, status] => {
-            let text = format!("{status} A fault on purpose");
+            let text = format!("{status} {OUR_TEXT}");
             (place(word)?, refusal(code, &text)?)
         }
         _ => return None,
@@ -411,6 +416,7 @@ mod tests {
             ("RCPT=lots", "lots"),
             ("RCPT=550:twice", "twice"),
             ("RCPT=550:first many", "many"),
+            ("RCPT=550:first 0", "first 0"),
             ("RCPT=550:over 3", "3"),
             ("RCPT=550:share 1/3", "share 1/3"),
             ("RCPT=delay soon", "soon"),
