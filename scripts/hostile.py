@@ -8,7 +8,6 @@ produce is skipped, and the reason is printed. The exit code is 0 if nothing has
 """
 
 import os
-import re
 import resource
 import select
 import shutil
@@ -26,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from server_under_test import (
-    END_OF_DATA, Client, NotStarted, Server, build, exit_on_signals, files, read_mail,
+    END_OF_DATA, Client, NotStarted, Server, build, exit_on_signals, files, processor_time, read_mail, status,
 )
 
 # A situation that takes longer has failed: the server, or a client, hangs.
@@ -49,8 +48,7 @@ class WatchedServer(Server):
         return Path(f"/proc/{self.process.pid}/{file}").read_text()
 
     def status(self, field):
-        """A number in /proc/PID/status. VmRSS and VmHWM are in KiB."""
-        return int(re.search(rf"^{field}:\s*(\d+)", self.read("status"), re.MULTILINE)[1])
+        return status(self.process.pid, field)
 
     def threads(self):
         return self.status("Threads")
@@ -59,10 +57,7 @@ class WatchedServer(Server):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def processor_time(self):
-        """The seconds of processor time that the server has used, in user mode and in the kernel."""
-        after_the_name = self.read("stat").rsplit(")", 1)[1].split()
-        user, system = after_the_name[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return processor_time(self.process.pid)
 
     def processor_time_during(self, seconds):
         before = self.processor_time()

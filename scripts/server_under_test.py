@@ -1,6 +1,7 @@
 """Builds our server, starts it, speaks SMTP to it, and reads its Maildir: what the scripts share."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -50,6 +51,18 @@ def free_ports(count):
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in sockets]
+
+
+def status(pid, field):
+    """A number in /proc/PID/status. VmRSS and VmHWM are in KiB."""
+    return int(re.search(rf"^{field}:\s*(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)[1])
+
+
+def processor_time(pid):
+    """The seconds of processor time that a process has used, in user mode and in the kernel."""
+    after_the_name = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    user, system = after_the_name[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 class NotStarted(Exception):

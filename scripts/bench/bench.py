@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from server_under_test import build, exit_on_signals  # noqa: E402
+from server_under_test import build, exit_on_signals, free_ports, processor_time, status  # noqa: E402
 
 ROUNDS = 5
 BACKLOG = 4096
@@ -113,13 +113,11 @@ class Server:
 
     def cpu(self):
         """The processor time so far, in seconds, of all threads, those that have ended too."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return processor_time(self.process.pid)
 
     def memory(self, field):
         """A field of /proc/PID/status in KiB."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(rf"^{field}:\s+(\d+)", text, re.MULTILINE)[1])
+        return status(self.process.pid, field)
 
 
 class NotMeasured(Exception):
@@ -231,8 +229,7 @@ class Postfix:
 
     def __init__(self, folder):
         self.folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_ports(1)[0]
         config, queue, data = (folder / name for name in ("config", "queue", "data"))
         for each in (config, queue, data):
             each.mkdir()
